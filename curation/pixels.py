@@ -1,0 +1,105 @@
+"""Pixels at rest: arrays to file bytes and back, and the hash that names them.
+
+2-D: PNG, `(H, W)` uint8 or uint16, or `(H, W, 3)` uint8 RGB. 3-D: NIfTI-1 `.nii.gz`, `(D, H, W)` int16 or float32, axes
+slices, rows, columns. No text chunk, no free header field, no time is written, so the bytes hold pixels and geometry only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from curation.errors import IntegrityError
+
+Pixels = npt.NDArray[Any]
+
+
+def hash_pixels(pixels: Pixels, spacing_mm: tuple[float, ...] | list[float] | None = None) -> str:
+    """Return the SHA-256 of shape, dtype, spacing (rounded to 1e-4 mm) and values, independent of any compression."""
+    header = f"{pixels.shape}|{pixels.dtype.newbyteorder('<').str}|{[round(s, 4) for s in spacing_mm or ()]}"
+    digest = hashlib.sha256(header.encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
+
+
+def encode_png(pixels: Pixels, mark: dict[str, str] | None = None) -> bytes:
+    """Return `pixels`, `(H, W)` uint8/uint16 or `(H, W, 3)` uint8 RGB, as PNG bytes.
+
+    Args:
+        pixels: the image.
+        mark: text chunks; only synthetic images carry one.
+    """
+    import cv2
+
+    ordered = pixels[..., ::-1] if pixels.ndim == 3 else pixels
+    done, encoded = cv2.imencode(".png", ordered, [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_DEFAULT])
+    if not done:
+        raise ValueError(f"cannot write {pixels.shape} {pixels.dtype} as PNG")
+    content = encoded.tobytes()
+    return _insert_text(content, mark) if mark else content
+
+
+def _insert_text(png: bytes, mark: dict[str, str]) -> bytes:
+    """Return the PNG with one tEXt chunk a key, right after the header chunk."""
+    import struct
+    import zlib
+
+    chunks = b""
+    for key, value in sorted(mark.items()):
+        body = b"tEXt" + key.encode("latin-1") + b"\0" + value.encode("latin-1")
+        chunks += struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    end_of_header = 8 + 25
+    return png[:end_of_header] + chunks + png[end_of_header:]
+
+
+def encode_nifti(volume: Pixels, affine: npt.NDArray[np.float64]) -> bytes:
+    """Return a `(D, H, W)` volume as `.nii.gz` bytes.
+
+    Args:
+        volume: int16 or float32, axes slices, rows, columns.
+        affine: `(4, 4)`, voxel indices in the file's order (columns, rows, slices) to RAS+ millimetres.
+    """
+    import nibabel as nib
+    from isal import igzip
+
+    image = nib.Nifti1Image(volume.transpose(2, 1, 0), affine, dtype=volume.dtype)
+    image.header.set_xyzt_units("mm")
+    image.header["descrip"] = b""
+    compressed: bytes = igzip.compress(image.to_bytes(), compresslevel=1, mtime=0)
+    return compressed
+
+
+def decode(content: bytes, suffix: str) -> Pixels:
+    """Return the pixels of a stored file: `(H, W)`, `(H, W, 3)` RGB or `(D, H, W)`.
+
+    Raises:
+        IntegrityError: the bytes are not what the suffix says.
+    """
+    if suffix == ".nii.gz":
+        return _decode_nifti(content)
+    import cv2
+
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise IntegrityError("stored image", "bytes are not a PNG")
+    return np.ascontiguousarray(pixels[..., ::-1]) if pixels.ndim == 3 else pixels
+
+
+def _decode_nifti(content: bytes) -> Pixels:
+    import nibabel as nib
+    from isal import igzip
+
+    image = nib.Nifti1Image.from_bytes(igzip.decompress(content))
+    return np.ascontiguousarray(np.asanyarray(image.dataobj).transpose(2, 1, 0))
+
+
+def read_png_mark(content: bytes) -> dict[str, str]:
+    """Return the text chunks of a PNG."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content)) as image:
+        return {str(key): str(value) for key, value in image.info.items() if isinstance(value, str)}

@@ -1,0 +1,145 @@
+"""Shards: tar files with many images in them, named by their own hash, never changed.
+
+The layout is WebDataset's (`<image_id>.png`, `<image_id>.nii.gz`). Headers have a fixed owner, mode and time, so the same images in
+the same order give the same bytes. The manifest holds where each file begins (`shard`, `offset`, `size_bytes`), so that
+one image is read without unpacking. Labels live in the manifest: relabelling touches no shard.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+from curation.errors import IntegrityError
+
+MAX_SHARD_BYTES = 256 * 2**20
+
+
+class Place(NamedTuple):
+    """Where one file lies."""
+
+    shard: str
+    offset: int
+    size_bytes: int
+
+
+class ShardWriter:
+    """Writes one shard; its name is known when it is closed.
+
+    Used as a context manager: on an error nothing stays behind. `places` maps the added names to their places after
+    the block.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.places: dict[str, Place] = {}
+        self._offsets: dict[str, tuple[int, int]] = {}
+        self._digest = hashlib.sha256()
+        descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".shard-")
+        self._file, self._temporary = os.fdopen(descriptor, "wb"), Path(temporary)
+        self.size_bytes = 0
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def add(self, name: str, content: bytes) -> None:
+        """Append one file."""
+        header = tarfile.TarInfo(name)
+        header.size, header.mode, header.mtime = len(content), 0o644, 0
+        head = header.tobuf(tarfile.USTAR_FORMAT)
+        self._offsets[name] = (self.size_bytes + len(head), len(content))
+        self._append(head + content + b"\0" * (-len(content) % tarfile.BLOCKSIZE))
+
+    def _append(self, block: bytes) -> None:
+        self._file.write(block)
+        self._digest.update(block)
+        self.size_bytes += len(block)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if kind is None and self._offsets:
+                self._append(b"\0" * (2 * tarfile.BLOCKSIZE))
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                name = f"{self._digest.hexdigest()}.tar"
+                self._temporary.chmod(0o644)
+                self._temporary.rename(self.folder / name)
+                self.places = {key: Place(name, *place) for key, place in self._offsets.items()}
+        finally:
+            self._file.close()
+            self._temporary.unlink(missing_ok=True)
+
+
+def write_shards(images: Iterable[tuple[str, bytes]], folder: Path, max_bytes: int = MAX_SHARD_BYTES) -> dict[str, Place]:
+    """Write (name, content) pairs into as many shards as needed and return where each lies."""
+    places: dict[str, Place] = {}
+    stream = iter(images)
+    for first in stream:
+        with ShardWriter(folder) as shard:
+            shard.add(*first)
+            for name, content in stream:
+                shard.add(name, content)
+                if shard.size_bytes >= max_bytes:
+                    break
+        places |= shard.places
+    return places
+
+
+class ShardReader:
+    """Reads images by place from folders of shards; keeps the shards open that it has touched."""
+
+    def __init__(self, *folders: Path) -> None:
+        self.folders = folders
+        self._open: dict[str, io.BufferedReader] = {}
+
+    def __enter__(self) -> ShardReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._open.values():
+            file.close()
+        self._open.clear()
+
+    def read(self, place: Place) -> bytes:
+        """Return the bytes at `place`.
+
+        Raises:
+            IntegrityError: the shard is missing or shorter than the place says.
+        """
+        file = self._open.get(place.shard)
+        if file is None:
+            file = self._open[place.shard] = self._find(place.shard).open("rb")
+        file.seek(place.offset)
+        content = file.read(place.size_bytes)
+        if len(content) != place.size_bytes:
+            raise IntegrityError(place.shard, f"ends before byte {place.offset + place.size_bytes}")
+        return content
+
+    def _find(self, shard: str) -> Path:
+        for folder in self.folders:
+            if (folder / shard).is_file():
+                return folder / shard
+        raise IntegrityError(shard, "shard is missing; `dvc pull` brings released ones back")
+
+
+def verify_shard(path: Path) -> None:
+    """Raise `IntegrityError` unless the shard's bytes hash to its name."""
+    digest = hashlib.sha256()
+    for block in _blocks(path):
+        digest.update(block)
+    if f"{digest.hexdigest()}.tar" != path.name:
+        raise IntegrityError(path, f"bytes hash to {digest.hexdigest()[:12]}…, not to the name")
+
+
+def _blocks(path: Path, size: int = 2**20) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while block := file.read(size):
+            yield block

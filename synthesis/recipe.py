@@ -1,0 +1,54 @@
+"""The part of the recipe (curaloop.toml) that says how images are synthesized and screened."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from curation.recipe import Frozen
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class GeneratorSettings(Frozen):
+    """A class-conditional diffusion model in pixel space and its training."""
+
+    size_px: int = Field(default=32, ge=16, le=512, multiple_of=8, description="images are generated at this size")
+    channels: tuple[int, ...] = Field(default=(48, 96, 128), min_length=2, description="width of the UNet's levels")
+    steps: int = Field(default=600, ge=1, description="optimizer steps")
+    batch_size: int = Field(default=32, ge=1)
+    learning_rate: float = Field(default=4e-4, gt=0)
+    ema_decay: float = Field(default=0.995, gt=0, lt=1)
+    label_drop: Share = Field(default=0.1, description="share of labels dropped for classifier-free guidance")
+    checkpoint_steps: int = Field(default=100, ge=1, description="steps between checkpoints; training goes on from the last one")
+    seed: int = 0
+
+
+class SamplingSettings(Frozen):
+    """How images are drawn."""
+
+    steps: int = Field(default=20, ge=1, description="denoising steps")
+    guidance_scale: float = Field(default=2.0, ge=0)
+    batch_size: int = Field(default=32, ge=1, description="does not change the images")
+    seed: int = Field(default=0, ge=0, description="seed of the first image")
+
+
+class ScreenSettings(Frozen):
+    """What a candidate must pass before an expert sees it."""
+
+    memorization_quantile: Share = Field(default=0.05, description="closer to a train image than this quantile of held-out patients: a near-copy")
+    class_agreement: Share = Field(default=0.2, description="least probability of the wanted class, from a probe on real train data")
+
+
+class SynthesisSettings(Frozen):
+    """Synthesis for the cells that the gap table names. Off unless the recipe turns it on."""
+
+    enabled: bool = False
+    task: str = Field(default="colour-2d", description="family and dimensions of the images to generate, e.g. colour-2d, xray-2d")
+    classes: int = Field(default=1, ge=1, description="how many of the rarest classes get candidates")
+    candidates: int = Field(default=64, ge=1, description="most candidates in one round")
+    least_train_images: int = Field(default=40, ge=2, description="below this number of train images of the task: too little data")
+    generator: GeneratorSettings = GeneratorSettings()
+    sampling: SamplingSettings = SamplingSettings()
+    screens: ScreenSettings = ScreenSettings()
