@@ -1,0 +1,51 @@
+"""Pixels to bytes and back."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from curation.pixels import decode, encode_nifti, encode_png, hash_pixels, read_png_mark
+
+gray = arrays.arrays(st.sampled_from([np.uint8, np.uint16]), arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=20))
+colour = arrays.arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20), st.just(3)))
+volume = arrays.arrays(st.sampled_from([np.int16, np.float32]), arrays.array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=8))
+
+
+@given(gray | colour)
+def test_png_keeps_every_pixel(pixels: np.ndarray) -> None:
+    """Gray of 8 and 16 bit and RGB come back equal, with and without a mark."""
+    for mark in ({}, {"Curaloop-Synthetic": "YES"}):
+        content = encode_png(pixels, mark)
+        assert read_png_mark(content) == mark
+        np.testing.assert_array_equal(decode(content, ".png"), pixels)
+
+
+@given(volume)
+def test_nifti_keeps_every_voxel(voxels: np.ndarray) -> None:
+    """Volumes come back with their axes in order; NaN is NaN."""
+    np.testing.assert_array_equal(decode(encode_nifti(voxels, np.diag([1.0, 2, 3, 1])), ".nii.gz"), voxels)
+
+
+def test_nifti_bytes_hold_no_time_and_no_text() -> None:
+    """Two encodings are equal to the byte, and the header's free text is empty."""
+    import nibabel as nib
+    from isal import igzip
+
+    voxels = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    content = encode_nifti(voxels, np.eye(4))
+    assert content == encode_nifti(voxels, np.eye(4))
+    header = nib.Nifti1Image.from_bytes(igzip.decompress(content)).header
+    assert [bytes(header[name].tobytes()).strip(b"\0") for name in ("descrip", "aux_file", "db_name", "intent_name")] == [b""] * 4
+
+
+@pytest.mark.parametrize(
+    ("changed", "spacing"),
+    [(np.zeros((3, 4), np.uint8), (1.0, 1.0)), (np.zeros((4, 3), np.uint16), (1.0, 1.0)), (np.zeros((4, 3), np.uint8), (1.0, 2.0))],
+)
+def test_the_hash_knows_shape_type_and_spacing(changed: np.ndarray, spacing: tuple[float, float]) -> None:
+    """Equal bytes with another meaning have another hash; the layout in memory does not matter."""
+    pixels = np.zeros((4, 3), np.uint8)
+    assert hash_pixels(changed, spacing) != hash_pixels(pixels, (1.0, 1.0))
+    assert hash_pixels(np.asfortranarray(pixels), (1.0, 1.0)) == hash_pixels(pixels, (1.0, 1.0))
