@@ -10,6 +10,15 @@ from curation.modalities import with_task
 
 CONFOUNDERS = ("site", "manufacturer", "model_name", "view_position", "source")
 WARN_FROM = 0.3
+_SCHEMA = {
+    "task": pl.String,
+    "column": pl.String,
+    "cramers_v": pl.Float64,
+    "patients": pl.Int64,
+    "label": pl.String,
+    "value": pl.String,
+    "is_warning": pl.Boolean,
+}
 
 
 def cramers_v(table: npt.NDArray[np.int64]) -> float:
@@ -17,7 +26,7 @@ def cramers_v(table: npt.NDArray[np.int64]) -> float:
 
     `φ²' = max(0, χ²/n − (r−1)(c−1)/(n−1))`, `V = sqrt(φ²' / min(r'−1, c'−1))` with `r' = r − (r−1)²/(n−1)` and likewise `c'`.
     Range 0 (independent) to 1 (one decides the other). Source: Bergsma, J. Korean Stat. Soc. 42 (2013).
-    Worked value: [[30, 10], [10, 30]] gives 0.488.
+    Worked value: [[30, 10], [10, 30]] gives 0.490.
 
     Args:
         table: `(r, c)` counts of patients.
@@ -45,16 +54,7 @@ def find_confounding(rows: pl.DataFrame) -> pl.DataFrame:
     """
     known = with_task(rows).filter((pl.col("origin") == "acquired") & pl.col("label").is_not_null())
     found = [_measure(task, column, of_task) for (task,), of_task in known.group_by("task", maintain_order=True) for column in CONFOUNDERS]
-    schema = {
-        "task": pl.String,
-        "column": pl.String,
-        "cramers_v": pl.Float64,
-        "patients": pl.Int64,
-        "label": pl.String,
-        "value": pl.String,
-        "is_warning": pl.Boolean,
-    }
-    return pl.DataFrame([row for row in found if row], schema=schema, orient="row").sort("cramers_v", "task", "column", descending=[True, False, False])
+    return pl.DataFrame([row for row in found if row], schema=_SCHEMA, orient="row").sort("cramers_v", "task", "column", descending=[True, False, False])
 
 
 def _measure(task: object, column: str, rows: pl.DataFrame) -> tuple[object, ...] | None:

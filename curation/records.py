@@ -45,7 +45,7 @@ class ImageRecord(BaseModel):
     model_name: str | None = _column("keyed pseudonym of the device model", group="acquisition", dicom="ManufacturerModelName")
     site: str | None = _column("pseudonym or declared name of the site", group="acquisition", dicom="InstitutionName")
     age_years: float | None = _column("age, capped at 90", group="acquisition", dicom="PatientAge", unit="years")
-    sex: Literal["F", "M", "O"] | None = _column("sex", group="acquisition", dicom="PatientSex")
+    sex: Literal["F", "M", "O"] | None = _column("sex as recorded", group="acquisition", dicom="PatientSex")
     acquired_on: str | None = _column("date, shifted by a secret number of days of the patient (YYYY-MM-DD)", group="acquisition", dicom="AcquisitionDate")
     attributes: str | None = _column("further columns of the user, as one JSON object with sorted keys", group="acquisition")
     # pixels

@@ -153,9 +153,8 @@ def _make_skin(folder: Path, rng: np.random.Generator, size: CohortSize) -> list
     """Write pictures of skin, PNG with the patient's name in a text chunk; copies, re-saved copies, wrong labels, cut-off files."""
     drawn = _draw_labels(rng, size.skin, "S", 1.3)
     given, wrong = _flip(rng, [label for _, _, label in drawn], size.flipped, phantoms.SKIN_LABELS)
-    chosen = _choose(
-        rng, len(drawn), wrong, {"copied file": size.copies, "re-saved image": size.resaved, "truncated file": size.truncated, "no label": size.unlabelled}
-    )
+    faults = {"copied file": size.copies, "re-saved image": size.resaved, "truncated file": size.truncated, "no label": size.unlabelled}
+    chosen = _choose(rng, len(drawn), wrong, faults)
     (folder / "skin").mkdir()
     images, table = [], []
     for position, (number, site, truth) in enumerate(drawn):

@@ -30,7 +30,8 @@ def _smooth_noise(rng: np.random.Generator, rows: int, columns: int, cells: int)
 
     coarse = rng.standard_normal((cells + 2, cells + 2))
     noise = cv2.resize(coarse, (columns, rows), interpolation=cv2.INTER_CUBIC).astype(np.float64)
-    return (noise - noise.mean()) / noise.std()
+    standard: Floats = (noise - noise.mean()) / noise.std()
+    return standard
 
 
 def _blend(image: Floats, mask: Floats, colour: Floats) -> Floats:
