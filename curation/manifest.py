@@ -34,6 +34,11 @@ def read_manifest(path: Path) -> pl.DataFrame:
         rows = pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise IntegrityError(path, f"cannot be read as Parquet: {error}") from error
+    return check_columns(rows, path)
+
+
+def check_columns(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """Return `rows`, read from `path`, or raise `IntegrityError` when their columns are not those of `SCHEMA`."""
     if rows.schema != SCHEMA:
         differing = sorted(set(rows.schema.items()) ^ set(SCHEMA.items()), key=str)
         raise IntegrityError(path, f"columns differ from this version's schema: {', '.join(name for name, _ in differing)}")

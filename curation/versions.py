@@ -1,0 +1,331 @@
+"""Dataset versions: the one door to DVC, and the git commands that go with it.
+
+A version is a git commit whose `data.dvc` names the bytes of `data/`, with a tag `data-vN` and a line `Dataset-Version: data-vN` in its
+message, so that clones without tags know their versions too. Bytes are pushed before the commit is made: what has a name can be read.
+Old versions are read in place (`open_version`), nothing is checked out. Nothing here ever deletes stored objects.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
+
+import polars as pl
+
+from curation.errors import IntegrityError, ServiceError, UsageError
+from curation.manifest import check_columns
+from curation.pixels import Pixels, decode
+from curation.project import Project
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+PREFIX = "data-v"
+TRAILER = "Dataset-Version"
+VERSIONED = ("data.dvc", ".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "curaloop.toml", "records")
+
+
+def run_git(root: Path, *arguments: str) -> str:
+    """Run git in `root` and return what it prints. Raise `UsageError` with git's own words when it fails."""
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise UsageError(f"git {arguments[0]}: {reason[-1]}")
+    return done.stdout.strip()
+
+
+def _asks_git(root: Path, *arguments: str) -> str:
+    """Run git and return what it prints, or nothing when it says no."""
+    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def init_dvc(root: Path, remote_url: str = "") -> None:
+    """Make `root` a git and DVC repository whose committed configuration names the remote. Running it again changes the remote only.
+
+    Args:
+        root: folder of the project.
+        remote_url: where bytes are pushed: an absolute folder, a folder relative to `root`, or an address that DVC knows (`s3://…`).
+            Empty: no remote, versions live in the local DVC cache only.
+    """
+    if not (root / ".git").exists():
+        run_git(root, "init", "-q", "-b", "main")
+    if not (root / ".dvc").exists():
+        _silence()
+        from dvc.repo import Repo
+
+        Repo.init(str(root)).close()
+    with _repository(root) as repo, repo.config.edit("repo") as config:
+        config["core"] |= {"analytics": False, "check_update": False, "autostage": False}
+        if remote_url:
+            config["core"]["remote"] = "storage"
+            config["remote"]["storage"] = {"url": remote_url if _is_absolute(remote_url) else str(root.resolve() / remote_url)}
+    if remote_url and not _is_absolute(remote_url):
+        _make_relative(root, remote_url)
+
+
+def _is_absolute(url: str) -> bool:
+    return "://" in url or Path(url).expanduser().is_absolute()
+
+
+def _make_relative(root: Path, remote_url: str) -> None:
+    """Write the remote relative to `.dvc`, so that a moved or cloned project finds a remote inside itself."""
+    config = root / ".dvc" / "config"
+    config.write_text(config.read_text().replace(str(root.resolve() / remote_url), Path("..", remote_url).as_posix()))
+
+
+def _silence() -> None:
+    """Let DVC neither report its use, nor look for updates, nor print."""
+    os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+    import dvc  # noqa: F401  (sets up its loggers when it is imported)
+
+    for name in ("dvc", "dvc_objects", "dvc_data"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@contextmanager
+def _repository(root: Path) -> Iterator[Repo]:
+    """Open the DVC repository at `root`; raise `UsageError` when there is none."""
+    _silence()
+    from dvc.exceptions import NotDvcRepoError
+    from dvc.repo import Repo
+
+    try:
+        repo = Repo(str(root))
+    except NotDvcRepoError as error:
+        raise UsageError(f"{root} is not a DVC repository; `curaloop init` makes one") from error
+    with repo:
+        yield repo
+
+
+def commit_files(project: Project, paths: Sequence[Path | str], message: str) -> str:
+    """Commit `paths`, and only them, if they changed; return the hash of the commit that holds them now.
+
+    The user's git identity signs the commit; without one, `Curaloop`.
+    """
+    names = [str(path) for path in paths]
+    run_git(project.root, "add", "--", *names)
+    changed = run_git(project.root, "status", "--porcelain", "--untracked-files=no", "--", *names)
+    if changed:
+        identity = [] if _asks_git(project.root, "config", "user.email") else ["-c", "user.name=Curaloop", "-c", "user.email=curaloop@localhost"]
+        run_git(project.root, *identity, "commit", "-q", "-m", message, "--", *names)
+    return run_git(project.root, "rev-parse", "HEAD")
+
+
+def track_and_tag(project: Project, version: str, message: str) -> str:
+    """Store `data/` with DVC, push it, commit `data.dvc`, records and recipe, and tag the commit; return its hash.
+
+    Killed at any moment, the same call does the rest. Without a remote nothing is pushed.
+
+    Raises:
+        UsageError: the version exists already with other content.
+        ServiceError: the remote did not take the bytes; nothing was committed.
+    """
+    from dvc.exceptions import DvcException
+
+    tag_untagged(project)
+    if version in list_versions(project):
+        raise UsageError(f"{version} exists already; versions are never changed")
+    with _repository(project.root) as repo:
+        try:
+            repo.add(str(project.data))
+        except DvcException as error:
+            raise IntegrityError(project.data, f"DVC cannot store it: {error}") from error
+        if repo.config["core"].get("remote"):
+            _push(repo)
+    paths = [path for path in VERSIONED if (project.root / path).exists()]
+    commit = commit_files(project, paths, f"{message}\n\n{TRAILER}: {version}\n")
+    _tag(project, version, commit)
+    return commit
+
+
+def tag_untagged(project: Project) -> str | None:
+    """Tag the release at HEAD if its tag is missing because the process was killed between commit and tag; return its name."""
+    version = _trailer(_asks_git(project.root, "log", "-1", "--format=%B"))
+    if version is None or _asks_git(project.root, "tag", "--list", version):
+        return None
+    _tag(project, version, "HEAD")
+    return version
+
+
+def _tag(project: Project, version: str, commit: str) -> None:
+    identity = [] if _asks_git(project.root, "config", "user.email") else ["-c", "user.name=Curaloop", "-c", "user.email=curaloop@localhost"]
+    run_git(project.root, *identity, "tag", "-a", version, "-m", f"Dataset {version}", commit)
+
+
+def _trailer(message: str) -> str | None:
+    match = re.search(rf"^{TRAILER}: ({PREFIX}\d+)$", message, re.MULTILINE)
+    return match[1] if match else None
+
+
+def push(project: Project) -> None:
+    """Push the bytes of the current and of every tagged version.
+
+    Raises:
+        UsageError: the project has no remote.
+        ServiceError: the remote did not take them.
+    """
+    with _repository(project.root) as repo:
+        if not repo.config["core"].get("remote"):
+            raise UsageError("the project has no DVC remote; name one with `dvc remote add --default storage URL` and commit .dvc/config")
+        _push(repo, all_tags=True)
+
+
+def _push(repo: Repo, all_tags: bool = False) -> None:
+    from dvc.exceptions import DvcException
+
+    url = str(repo.config["remote"][repo.config["core"]["remote"]]["url"])
+    try:
+        repo.push(all_tags=all_tags)
+    except (DvcException, OSError) as error:
+        raise ServiceError("DVC remote", url, str(error) or type(error).__name__) from error
+
+
+def pull(project: Project) -> None:
+    """Bring `data/` of the current version into the project's folder.
+
+    Raises:
+        ServiceError: the remote does not give the bytes.
+    """
+    from dvc.exceptions import DvcException
+
+    with _repository(project.root) as repo:
+        try:
+            repo.pull(targets=[str(project.root / "data.dvc")], force=True)
+        except (DvcException, OSError) as error:
+            raise ServiceError("DVC remote", str(repo.config["core"].get("remote", "none")), str(error)) from error
+
+
+def list_versions(project: Project) -> list[str]:
+    """Return the names of all versions, oldest first, from tags and from commits that carry the version's name."""
+    tags = _asks_git(project.root, "tag", "--list", f"{PREFIX}*").splitlines()
+    messages = _asks_git(project.root, "log", f"--grep=^{TRAILER}: ", "--format=%B", "HEAD")
+    named = re.findall(rf"^{TRAILER}: ({PREFIX}\d+)$", messages, re.MULTILINE)
+    return sorted({name for name in (*tags, *named) if _number(name)}, key=_number)
+
+
+def _number(name: str) -> int:
+    match = re.fullmatch(rf"{PREFIX}(\d+)", name)
+    return int(match[1]) if match else 0
+
+
+def next_version(project: Project) -> str:
+    """Return the name of the version that is released next."""
+    return f"{PREFIX}{max(map(_number, list_versions(project)), default=0) + 1}"
+
+
+def _find_commit(project: Project, name: str) -> str:
+    """Return the commit of a version: its tag, else the newest commit that carries its name, else HEAD if it is what HEAD holds."""
+    if commit := _asks_git(project.root, "rev-parse", "--verify", "--quiet", f"refs/tags/{name}^{{commit}}"):
+        return commit
+    if commit := _asks_git(project.root, "log", "-1", f"--grep=^{TRAILER}: {name}$", "--format=%H", "HEAD"):
+        return commit
+    head = _asks_git(project.root, "rev-parse", "--verify", "--quiet", "HEAD")
+    if head and _holds_data(project, head):
+        with Version(project, name, head) as version:
+            if version.release.get("version") == name:
+                return head
+    raise UsageError(f"no version {name}; there are: {', '.join(list_versions(project)) or 'none'}")
+
+
+def _holds_data(project: Project, commit: str) -> bool:
+    return bool(_asks_git(project.root, "ls-tree", commit, "data.dvc"))
+
+
+def open_version(project: Project, name: str | None = None) -> Version:
+    """Open one version for reading; nothing is checked out. Use as a context manager.
+
+    Args:
+        project: the project, or a clone of it.
+        name: `data-vN`; None opens what HEAD's `data.dvc` names.
+
+    Raises:
+        UsageError: there is no such version.
+    """
+    if name is not None:
+        return Version(project, name, _find_commit(project, name))
+    head = _asks_git(project.root, "rev-parse", "--verify", "--quiet", "HEAD")
+    if not head or not _holds_data(project, head):
+        raise UsageError("nothing is released yet; `curaloop release` makes the first version")
+    version = Version(project, "", head)
+    version.name = str(version.release["version"])
+    return version
+
+
+class Version:
+    """One released version: its release facts, rows and pixels. Shards that are only in the remote are fetched when first read.
+
+    Attributes:
+        name: `data-vN`.
+        commit: the git commit that holds it.
+    """
+
+    def __init__(self, project: Project, name: str, commit: str) -> None:
+        _silence()
+        from dvc.api import DVCFileSystem
+
+        self.name, self.commit = name, commit
+        self._files = DVCFileSystem(str(project.root), rev=commit)
+        self._shards: dict[str, BinaryIO] = {}
+        self._release: dict[str, Any] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for shard in self._shards.values():
+            shard.close()
+        self._shards.clear()
+        self._files.close()
+
+    @property
+    def release(self) -> dict[str, Any]:
+        """The content of `release.json`."""
+        if self._release is None:
+            self._release = json.loads(self.read_file("release.json"))
+        return self._release
+
+    def manifest(self) -> pl.DataFrame:
+        """Return the rows of this version."""
+        path = Path("data/manifest.parquet")
+        return check_columns(pl.read_parquet(io.BytesIO(self.read_file("manifest.parquet"))), path)
+
+    def read_file(self, name: str) -> bytes:
+        """Return the bytes of one file of `data/`, e.g. `card.md`."""
+        with self._open(name) as file:
+            return file.read()
+
+    def copy_file(self, name: str, target: Path) -> None:
+        """Copy one file of `data/`, e.g. `shards/<name>`, to `target`."""
+        with self._open(name) as file, target.open("wb") as copy:
+            shutil.copyfileobj(file, copy, 2**20)
+
+    def read(self, row: dict[str, Any]) -> bytes:
+        """Return the stored file of one row of `manifest()`: PNG or NIfTI bytes."""
+        name = str(row["shard"])
+        if name not in self._shards:
+            self._shards[name] = self._open(f"shards/{name}")
+        self._shards[name].seek(int(row["offset"]))
+        content = self._shards[name].read(int(row["size_bytes"]))
+        if len(content) != row["size_bytes"]:
+            raise IntegrityError(name, "ends before the row's last byte")
+        return content
+
+    def pixels(self, row: dict[str, Any]) -> Pixels:
+        """Return the pixels of one row: `(H, W)`, `(H, W, 3)` RGB or `(D, H, W)`."""
+        return decode(self.read(row), str(row["suffix"]))
+
+    def _open(self, name: str) -> BinaryIO:
+        try:
+            return cast("BinaryIO", self._files.open(f"data/{name}", "rb", cache=True))
+        except FileNotFoundError as error:
+            raise IntegrityError(f"data/{name}", f"is neither in the DVC cache nor in the remote ({self.name or 'HEAD'})") from error
