@@ -1,0 +1,27 @@
+"""CT: Hounsfield units, clipped, on a regular grid."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from curation.harmonize.resample import resample_volume, resampled_affine, round_to
+from curation.pixels import Pixels
+from curation.recipe import CtSettings
+
+
+def harmonize_ct(
+    volume_hu: Pixels, spacing_mm: tuple[float, ...], affine: npt.NDArray[np.float64], settings: CtSettings
+) -> tuple[npt.NDArray[np.int16], tuple[float, ...], npt.NDArray[np.float64]]:
+    """Return the volume as `(D, H, W)` int16 HU at the target spacing, its spacing and its affine.
+
+    Args:
+        volume_hu: `(D, H, W)` in HU.
+        spacing_mm: slices, rows, columns.
+        affine: `(4, 4)`, voxel index (column, row, slice) to RAS+ millimetres.
+        settings: target spacing and clip.
+    """
+    clipped = np.clip(np.asarray(volume_hu, np.float32), *settings.clip_hu)
+    resampled = resample_volume(clipped, spacing_mm, settings.spacing_mm)
+    moved = resampled_affine(affine, spacing_mm, settings.spacing_mm)
+    return round_to(resampled, np.int16), settings.spacing_mm, moved

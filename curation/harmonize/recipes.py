@@ -1,0 +1,108 @@
+"""One image in, one harmonized image out: the family is picked by what the image is, and the recipe is hashed."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from curation.acquired import Acquired
+from curation.errors import ImageError
+from curation.harmonize.colour import harmonize_colour
+from curation.harmonize.ct import harmonize_ct
+from curation.harmonize.mr import harmonize_mr
+from curation.harmonize.xray import harmonize_xray
+from curation.modalities import family_of
+from curation.pixels import Pixels
+from curation.recipe import HarmonizeSettings
+
+CODE_VERSION = 1
+"""Goes up when the same settings give other pixels, so that images are made again."""
+
+Recipe = Literal["ct", "mr", "xray", "colour"]
+
+
+@dataclass(frozen=True)
+class Harmonized:
+    """One image ready to be stored.
+
+    Attributes:
+        pixels: `(D, H, W)` int16 or float32, `(H, W)` uint8 or uint16, or `(H, W, 3)` uint8 RGB.
+        spacing_mm: slices, rows, columns; rows, columns for an image; None when unknown.
+        affine: `(4, 4)` voxel index (column, row, slice) to RAS+ millimetres; None for 2-D.
+        value_unit: what a value means.
+        recipe_sha256: hash of the settings and of the code version.
+    """
+
+    pixels: Pixels
+    spacing_mm: tuple[float, ...] | None
+    affine: npt.NDArray[np.float64] | None
+    value_unit: Literal["HU", "z", "8-bit", "16-bit"]
+    recipe_sha256: str
+
+    @property
+    def suffix(self) -> Literal[".png", ".nii.gz"]:
+        """File type in the shard."""
+        return ".nii.gz" if self.affine is not None else ".png"
+
+
+def recipe_sha256(recipe: Recipe, settings: HarmonizeSettings) -> str:
+    """Return the hash of one family's settings and of the code version."""
+    chosen: str = getattr(settings, recipe).sha256()
+    return hashlib.sha256(f"{recipe}|{CODE_VERSION}|{chosen}".encode()).hexdigest()
+
+
+def choose_recipe(modality: str, pixels: Pixels) -> Recipe:
+    """Return the recipe for an image: CT and other volumes by modality, 2-D images by family and channels.
+
+    Raises:
+        ImageError: `MODALITY`, the modality is not one that we take; `SHAPE`, the array is no image.
+    """
+    family = family_of(modality)
+    if family is None:
+        raise ImageError("MODALITY", "the modality is not one that is taken in")
+    if pixels.ndim == 3 and not _is_rgb(pixels):
+        return "ct" if family == "ct" else "mr"
+    if pixels.ndim not in (2, 3):
+        raise ImageError("SHAPE", f"an image with {pixels.ndim} axes")
+    return "colour" if family == "colour" or pixels.ndim == 3 else "xray"
+
+
+def _is_rgb(pixels: Pixels) -> bool:
+    return pixels.shape[-1] == 3 and pixels.dtype == np.uint8
+
+
+def harmonize(acquired: Acquired, settings: HarmonizeSettings) -> Harmonized:
+    """Return the image as the recipe of its family wants it.
+
+    Raises:
+        ImageError: the image cannot be harmonized.
+    """
+    if acquired.pixels.size == 0:
+        raise ImageError("SHAPE", "the image has no pixels")
+    recipe = choose_recipe(acquired.modality, acquired.pixels)
+    sha256 = recipe_sha256(recipe, settings)
+    if recipe in ("ct", "mr"):
+        return _harmonize_volume(acquired, recipe, settings, sha256)
+    pixels = harmonize_colour(acquired.pixels, settings.colour) if recipe == "colour" else harmonize_xray(acquired.pixels, settings.xray)
+    return Harmonized(pixels, _resized_spacing(acquired, pixels), None, "16-bit" if pixels.dtype == np.uint16 else "8-bit", sha256)
+
+
+def _harmonize_volume(acquired: Acquired, recipe: Recipe, settings: HarmonizeSettings, sha256: str) -> Harmonized:
+    if acquired.affine is None or acquired.spacing_mm is None:
+        raise ImageError("ORIENTATION_UNKNOWN", "the volume does not say where its voxels lie")
+    if recipe == "ct":
+        hu, spacing_mm, affine = harmonize_ct(acquired.pixels, acquired.spacing_mm, acquired.affine, settings.ct)
+        return Harmonized(hu, spacing_mm, affine, "HU", sha256)
+    z, spacing_mm, affine = harmonize_mr(acquired.pixels, acquired.affine, settings.mr)
+    return Harmonized(z, spacing_mm, affine, "z", sha256)
+
+
+def _resized_spacing(acquired: Acquired, pixels: Pixels) -> tuple[float, ...] | None:
+    if acquired.spacing_mm is None:
+        return None
+    old, new = acquired.pixels.shape[:2], pixels.shape[:2]
+    return tuple(step * before / after for step, before, after in zip(acquired.spacing_mm[-2:], old, new, strict=True))

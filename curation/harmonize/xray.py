@@ -1,0 +1,28 @@
+"""Projection images and other gray images: displayed values, a target size."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from curation.errors import ImageError
+from curation.harmonize.resample import resize_longest, round_to
+from curation.pixels import Pixels
+from curation.recipe import XraySettings
+
+
+def harmonize_xray(image: Pixels, settings: XraySettings) -> Pixels:
+    """Return the image with the target size: uint8 stays uint8, everything deeper becomes uint16.
+
+    Args:
+        image: `(H, W)`, displayed values of MONOCHROME2 (bigger is brighter).
+        settings: the longest side.
+
+    Raises:
+        ImageError: `RANGE`, values do not fit into 16 bits without a sign.
+    """
+    dtype: type[np.unsignedinteger] = np.uint8 if image.dtype == np.uint8 else np.uint16
+    if image.dtype not in (np.uint8, np.uint16) and (not np.isfinite(image).all() or image.min() < 0 or image.max() > np.iinfo(np.uint16).max):
+        raise ImageError("RANGE", "values of a gray image do not lie between 0 and 65535")
+    if max(image.shape) == settings.size_px:
+        return round_to(image.astype(np.float32), dtype) if image.dtype != dtype else image
+    return round_to(resize_longest(image, settings.size_px), dtype)

@@ -1,0 +1,72 @@
+"""What a file is, by its first bytes; the name is only asked whether it promises something that the bytes do not keep."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import Literal
+
+Kind = Literal["dicom", "nifti", "png", "jpeg", "tiff", "other"]
+
+HEAD_BYTES = 1024
+"""How much of a file `sniff` needs."""
+
+_PROMISES = {
+    "dicom": (".dcm", ".dicom", ".ima"),
+    "nifti": (".nii", ".nii.gz", ".hdr"),
+    "raster": (".png", ".jpg", ".jpeg", ".tif", ".tiff"),
+}
+_TAKES: dict[str, tuple[Kind, ...]] = {"dicom": ("dicom",), "nifti": ("nifti",), "raster": ("png", "jpeg", "tiff")}
+
+
+def sniff(head: bytes) -> Kind:
+    """Return the kind of a file that begins with `head` (1024 bytes, or all of a shorter file)."""
+    if head[128:132] == b"DICM":
+        return "dicom"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "tiff"
+    if is_nifti_header(_unpacked(head)):
+        return "nifti"
+    return "dicom" if _begins_like_dicom(head) else "other"
+
+
+def _unpacked(head: bytes) -> bytes:
+    """Return the first bytes of a gzip stream, or `head` itself."""
+    if not head.startswith(b"\x1f\x8b"):
+        return head
+    try:
+        return zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES)
+    except zlib.error:
+        return b""
+
+
+def is_nifti_header(head: bytes) -> bool:
+    """Say whether the bytes begin with a NIfTI-1 or NIfTI-2 header of either byte order."""
+    if len(head) < 348:
+        return False
+    sizes = {struct.unpack("<i", head[:4])[0], struct.unpack(">i", head[:4])[0]}
+    return (348 in sizes and head[344:348] in (b"n+1\0", b"ni1\0")) or (540 in sizes and head[4:8] in (b"n+2\0", b"ni2\0"))
+
+
+def _begins_like_dicom(head: bytes) -> bool:
+    """Say whether a file without preamble begins with an element of group 0002 or 0008, little endian."""
+    if len(head) < 16:
+        return False
+    group, element = struct.unpack("<HH", head[:4])
+    explicit = head[4:6] in (b"UL", b"CS", b"UI", b"DA", b"TM", b"SH", b"OB", b"LO")
+    implicit = struct.unpack("<I", head[4:8])[0] <= 256
+    return (group == 2 and element <= 0x18 and explicit) or (group == 8 and element <= 0x18 and (explicit or implicit))
+
+
+def is_taken(kind: Kind, source_kind: str) -> bool:
+    """Say whether a source of `source_kind` (dicom, nifti, raster) reads files of this kind."""
+    return kind in _TAKES[source_kind]
+
+
+def promises_image(name: str, source_kind: str) -> bool:
+    """Say whether the name of a file promises an image of the source's kind."""
+    return name.lower().endswith(_PROMISES[source_kind])
