@@ -1,0 +1,136 @@
+"""Opening a DICOM file that nobody has looked at yet: what is damaged, oversized or no image says so with a code.
+
+pydicom warns with values of the header in the text, so it is silenced here; nothing of a header reaches a log or an error.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from curation.errors import ImageError
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+MAX_FILE_BYTES = 4 << 30
+MAX_INFLATED_BYTES = 64 << 20
+MAX_INFLATION = 100
+PREAMBLE_BYTES = 132
+DEFLATED_SYNTAX = b"1.2.840.10008.1.2.1.99"
+UNDEFINED_LENGTH = 0xFFFFFFFF
+FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
+
+# What pydicom and its decoders raise on input that breaks the standard.
+PARSE_ERRORS = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, MemoryError, NotImplementedError, RecursionError, RuntimeError,
+    TypeError, ValueError, struct.error, zlib.error,
+)  # fmt: skip
+
+
+@contextmanager
+def guarded(code: str = "CORRUPT", reason: str = "an element of the file cannot be read") -> Iterator[None]:
+    """Silence pydicom and turn what it raises into an `ImageError` that quotes nothing of the file."""
+    from pydicom.errors import InvalidDicomError
+
+    logger = logging.getLogger("pydicom")
+    was_disabled, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except OSError as error:
+        raise ImageError("UNREADABLE", f"the file cannot be read: {error.strerror or 'input error'}") from None
+    except (*PARSE_ERRORS, InvalidDicomError) as error:
+        raise ImageError(code, f"{reason} ({type(error).__name__})") from None
+    finally:
+        logger.disabled = was_disabled
+
+
+def open_dataset(path: Path, tags: list[str] | None = None) -> Dataset:
+    """Return the data set at `path`: all of it, or only `tags`.
+
+    Raises:
+        ImageError: UNREADABLE, EMPTY, NOT_DICOM, TRUNCATED, TOO_LARGE or CORRUPT.
+    """
+    from pydicom import dcmread
+
+    with guarded():
+        has_magic = _check_start(path)
+        dataset = dcmread(path, force=not has_magic, specific_tags=list(tags) if tags else None, stop_before_pixels=tags is not None)
+        if not has_magic and not _is_image_without_magic(dataset):
+            raise ImageError("NOT_DICOM", "the file has no DICOM mark and does not begin with a known image")
+        if tags is None and is_cut_short(dataset):
+            raise ImageError("TRUNCATED", "an element is longer than what is left of the file")
+        if "TransferSyntaxUID" not in dataset.file_meta:
+            dataset.file_meta.TransferSyntaxUID = _assumed_syntax(dataset)
+        return dataset
+
+
+def _check_start(path: Path) -> bool:
+    """Return whether the file has the DICOM mark; refuse what is empty, too large, or cannot be DICOM."""
+    size_bytes = path.stat().st_size
+    if size_bytes == 0:
+        raise ImageError("EMPTY", "the file has no bytes")
+    if size_bytes > MAX_FILE_BYTES:
+        raise ImageError("TOO_LARGE", f"the file is larger than {MAX_FILE_BYTES >> 30} GiB")
+    with path.open("rb") as stream:
+        start = stream.read(1024)
+    has_magic = start[128:PREAMBLE_BYTES] == b"DICM"
+    if not has_magic and start[:2] not in FIRST_GROUPS:
+        raise ImageError("NOT_DICOM", "the file has no DICOM mark")
+    if has_magic and DEFLATED_SYNTAX in start:
+        _refuse_bomb(path)
+    return has_magic
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Inflate a deflated file piece by piece and stop before it fills the memory."""
+    content = path.read_bytes()
+    begin = PREAMBLE_BYTES + 12 + struct.unpack_from("<I", content, PREAMBLE_BYTES + 8)[0]
+    limit = max(MAX_INFLATED_BYTES, MAX_INFLATION * len(content))
+    inflater, rest, inflated = zlib.decompressobj(-zlib.MAX_WBITS), content[begin:], 0
+    while rest:
+        inflated += len(inflater.decompress(rest, 1 << 20))
+        rest = inflater.unconsumed_tail
+        if inflated > min(limit, MAX_FILE_BYTES):
+            raise ImageError("TOO_LARGE", f"the deflated file grows more than {MAX_INFLATION} times")
+
+
+def _is_image_without_magic(dataset: Dataset) -> bool:
+    return is_image_class(str(dataset.get("SOPClassUID", "")), has_rows=False)
+
+
+def _assumed_syntax(dataset: Dataset) -> Any:
+    """Return the transfer syntax that the file was read with when it does not name one."""
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    is_implicit, is_little = dataset.original_encoding
+    if is_implicit:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if is_little else ExplicitVRBigEndian
+
+
+def is_cut_short(dataset: Dataset) -> bool:
+    """Return whether an element declares more bytes than the file gave."""
+    for tag in dataset.keys():  # noqa: SIM118 (iterating a Dataset converts every element)
+        element: Any = dataset.get_item(tag)
+        if element.is_raw and element.length != UNDEFINED_LENGTH and len(element.value or b"") < element.length:
+            return True
+    return False
+
+
+def is_image_class(sop_class_uid: str, *, has_rows: bool) -> bool:
+    """Return whether the SOP class stores pixels of a patient; a class unknown to the standard counts when it has rows."""
+    from pydicom.uid import UID
+
+    name = UID(sop_class_uid).name
+    if name == sop_class_uid:
+        return bool(sop_class_uid) and has_rows
+    return "Image Storage" in name and not name.startswith("RT ")
