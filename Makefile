@@ -34,7 +34,7 @@ bench: .venv/ready  ## measure; prints a table, writes benchmarks/results/, fail
 	$(BIN)/python -m benchmarks
 
 docs: .venv/ready  ## regenerate the parts of the documentation that are made from code
-	$(BIN)/python -m docs
+	$(BIN)/python docs/generate.py
 
 clean:  ## remove what was made here: environments, the demo's project, caches
 	-test ! -d demo-project || $(BIN)/curaloop -C demo-project down
