@@ -1,0 +1,113 @@
+"""Commands about projects, servers and this computer: init, demo, up, down, deploy, doctor, deidentify."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.doorstep import at_work, call_of, quietly
+
+
+def init(
+    ctx: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the new project.")],
+    remote: Annotated[str, typer.Option(help="DVC remote: a folder or a URL such as s3://bucket/path. Default: DIR-remote beside it.")] = "",
+    name: Annotated[str, typer.Option(help="Name of the dataset. Default: the folder's.")] = "",
+) -> None:
+    """Make a dataset project: git, DVC, a commented recipe, a key, a first commit."""
+    from rich.markup import escape
+
+    from flows.console import out
+    from flows.init_project import init_project
+
+    made = quietly(lambda: init_project(call_of(ctx).here / folder.expanduser(), remote, name))
+    console = out()
+    console.print(f"[bold]New project[/] {escape(str(made.root))}", soft_wrap=True)
+    console.print(f"  recipe   {escape(str(made.root / 'curaloop.toml'))}", soft_wrap=True)
+    console.print(f"  remote   {escape(made.remote)}", soft_wrap=True)
+    state = "made now, readable by you only" if made.key_is_new else "was there already"
+    console.print(f"  key      {escape(str(made.key))} ({state})", soft_wrap=True)
+    console.print("           [dim]all pseudonyms come from it: back it up in a safe place, never beside the data; lose it and ids change[/]", soft_wrap=True)
+    console.print(f"[dim]next: add a \\[\\[source]] to curaloop.toml, then: curaloop -C {escape(str(folder))} run[/]", soft_wrap=True)
+
+
+def demo(
+    ctx: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the demo's project.")] = Path("demo-project"),
+) -> None:
+    """Run the whole loop on a simulated hospital, with simulated readers."""
+    from flows.console import out
+    from flows.demo.run_demo import run_demo
+
+    raise typer.Exit(run_demo(call_of(ctx).here / folder, out()))
+
+
+def up(
+    ctx: typer.Context,
+    label_studio: Annotated[bool, typer.Option(help="Also start Label Studio.")] = True,
+) -> None:
+    """Start a local Prefect server, a worker and Label Studio on 127.0.0.1. Already up: says so."""
+    from flows.console import err, out
+    from flows.services import start_services
+
+    err().print("[dim]starting; the first start takes a minute or two …[/]")
+    running, started = at_work(ctx, lambda work: start_services(work.project, work.settings, label_studio))
+    console = out()
+    console.print(f"started {', '.join(started)}" if started else "already up")
+    if running.prefect:
+        user, _, password = running.prefect.auth_string.partition(":")
+        console.print(f"  Prefect       {running.prefect.url}   log in with: {user}:{password}", markup=False, soft_wrap=True)
+    if running.label_studio:
+        studio = running.label_studio
+        console.print(f"  Label Studio  {studio.url}   user {studio.email}   password {studio.password}", markup=False, soft_wrap=True)
+    console.print("[dim]next: curaloop deploy registers schedules and the fine-tuning trigger; curaloop down stops everything[/]", soft_wrap=True)
+
+
+def down(ctx: typer.Context) -> None:
+    """Stop what `curaloop up` started."""
+    from curation.project import find_project
+    from flows.console import out
+    from flows.services import stop_services
+
+    stopped = quietly(lambda: stop_services(find_project(call_of(ctx).here)), "stopping")
+    out().print(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+def deploy(ctx: typer.Context) -> None:
+    """Register this project's flows, schedules and the release trigger with Prefect."""
+    from flows.console import out, table
+    from flows.deployments import deploy as deploy_to
+
+    access, names = at_work(ctx, lambda work: deploy_to(work.project, work.settings))
+    out().print(table(f"Deployed to {access.api_url}", [(name,) for name in names], "flow/deployment"))
+
+
+def doctor(ctx: typer.Context) -> None:
+    """Check this computer and, inside one, this project. Exit code 1 when something needs repair."""
+    from flows.console import err, out
+    from flows.doctor import examine, show_findings
+
+    with err().status("looking"):
+        findings = examine(call_of(ctx).here)
+    show_findings(findings, out())
+    if any(finding.state == "problem" for finding in findings):
+        raise typer.Exit(1)
+
+
+def deidentify(
+    ctx: typer.Context,
+    source: Annotated[Path, typer.Argument(metavar="IN", help="File or folder; only read.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the cleaned files; must be empty or new.")],
+) -> None:
+    """Write de-identified copies: DICOM to DICOM, NIfTI to NIfTI, images to images. Needs no project. Refused files: exit code 1."""
+    from flows.console import out, table
+    from flows.stages import run_deidentify
+
+    here = call_of(ctx).here
+    report = run_deidentify(here / source.expanduser(), here / target.expanduser())
+    out().print(f"[bold]De-identified[/] {report.cleaned:,} files into {target}; {len(report.refused):,} refused")
+    if report.refused:
+        out().print(table("Refused", [tuple(row) for row in report.refused], "file", "code", "reason"))
+        raise typer.Exit(1)

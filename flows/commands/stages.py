@@ -1,0 +1,109 @@
+"""Commands of the loop: run, ingest, curate, gaps, synthesize, review, release, finetune."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows import stages
+from flows.console import out, print_json, table
+from flows.doorstep import at_work, wants_json
+
+if TYPE_CHECKING:
+    from flows.stages import Work
+
+Json = Annotated[bool, typer.Option("--json", callback=wants_json, help="One JSON document on stdout.")]
+review = typer.Typer(help="Experts judge in Label Studio: push the queue, pull verdicts.", no_args_is_help=True)
+
+
+def run(
+    ctx: typer.Context,
+    json: Json = False,
+    finetune: Annotated[bool, typer.Option("--finetune", help="Fine-tune here afterwards instead of leaving it to Prefect.")] = False,
+) -> None:
+    """Run the whole loop once: ingest, curate, synthesize, review push, release."""
+    report = at_work(ctx, lambda work: stages.run_loop(work, with_finetune=finetune))
+    if json:
+        print_json(report)
+        return
+    from flows.showing import show_loop
+
+    show_loop(report)
+
+
+def ingest(ctx: typer.Context) -> None:
+    """Bring the sources in: read, de-identify, harmonize, store. Sources are never changed."""
+    from flows.showing import show_ingest
+
+    show_ingest(at_work(ctx, stages.run_ingest))
+
+
+def curate(ctx: typer.Context) -> None:
+    """Apply verdicts, find duplicates, split by patient, measure the gaps."""
+    from flows.showing import show_curate
+
+    show_curate(at_work(ctx, stages.run_curate))
+
+
+def gaps(ctx: typer.Context, json: Json = False) -> None:
+    """Show what the cohort lacks, cell by cell."""
+    found = at_work(ctx, stages.run_gaps)
+    if json:
+        print_json(found)
+        return
+    out().print(table("Gaps", found.rows(), *found.columns))
+
+
+def synthesize(ctx: typer.Context) -> None:
+    """Make and screen candidates for the gaps; experts decide about each."""
+    from flows.showing import show_report
+
+    def enabled(work: Work) -> Any:
+        on = work.settings.synthesis.model_copy(update={"enabled": True})
+        return stages.run_synthesize(replace(work, settings=work.settings.model_copy(update={"synthesis": on})))
+
+    show_report("Synthesis", at_work(ctx, enabled), "next: curaloop review push")
+
+
+@review.command("push")
+def review_push(ctx: typer.Context) -> None:
+    """Hand the review queue to Label Studio; what is there already is not sent again."""
+    from flows.showing import show_report
+
+    show_report("Review push", at_work(ctx, stages.run_push), "next: judge in Label Studio, then curaloop review pull")
+
+
+@review.command("pull")
+def review_pull(ctx: typer.Context) -> None:
+    """Fetch new verdicts; each becomes a line in records/verdicts.jsonl."""
+    from flows.showing import show_report
+
+    show_report("Review pull", at_work(ctx, stages.run_pull), "next: curaloop curate applies them, curaloop release makes a version")
+
+
+@review.command("status")
+def review_status(ctx: typer.Context) -> None:
+    """Show how far the readers are."""
+    from flows.showing import show_report
+
+    show_report("Review", at_work(ctx, stages.run_review_status), "")
+
+
+def release(ctx: typer.Context) -> None:
+    """Check everything that must hold and make the next version, if anything changed."""
+    from flows.showing import show_release
+
+    def checked_and_told(work: Work) -> tuple[Any, str]:
+        report = stages.run_release(work)
+        return report, stages.announce(work, report.version)
+
+    show_release(*at_work(ctx, checked_and_told))
+
+
+def finetune(ctx: typer.Context, version: Annotated[str | None, typer.Argument(help="e.g. data-v2; default: the current version.")] = None) -> None:
+    """Fine-tune and evaluate on a version; done once for each version and recipe."""
+    from flows.showing import show_finetune
+
+    show_finetune(at_work(ctx, lambda work: stages.run_finetune(work, version)))

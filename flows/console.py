@@ -1,0 +1,125 @@
+"""What people see: tables on stdout, progress and logs on stderr, and one JSON document instead when they ask for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from curation.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def out() -> Console:
+    """Return the console for results."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def err() -> Console:
+    """Return the console for everything that is not a result."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def to_plain(value: Any) -> Any:
+    """Return `value` (a report, a table, a path, nested) as plain JSON values."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(key): to_plain(content) for key, content in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [to_plain(content) for content in value]
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else None
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    return _foreign(value)
+
+
+def _foreign(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "to_dicts"):
+        return [to_plain(row) for row in value.to_dicts()]
+    if hasattr(value, "tolist"):
+        return to_plain(value.tolist())
+    return str(value)
+
+
+def print_json(value: Any) -> None:
+    """Write one JSON document to stdout."""
+    sys.stdout.write(json.dumps(to_plain(value), indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def stdout_to_stderr() -> Iterator[None]:
+    """Send everything that libraries and child processes write to stdout to stderr while the block runs."""
+    kept, stdout = os.dup(1), sys.stdout
+    stdout.flush()
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout = stdout
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """Yield a progress callback that draws on stderr; without a terminal it stays silent."""
+    console = err()
+    if not console.is_terminal:
+        yield silent
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bars(*columns, console=console, transient=True) as bars:
+        lines: dict[str, Any] = {}
+
+        def tell(done: int, total: int, what: str) -> None:
+            if what not in lines:
+                for line in lines.values():
+                    bars.update(line, visible=False)
+                lines[what] = bars.add_task(what)
+            bars.update(lines[what], completed=done, total=total or None)
+
+        yield tell
+
+
+def table(title: str, rows: list[tuple[Any, ...]], *columns: str) -> Any:
+    """Return a compact table: the first column left, numbers right, header dim."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    made = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, header_style="dim", pad_edge=False, expand=False)
+    for position, name in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[position], int | float) and not isinstance(row[position], bool) for row in rows)
+        made.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(_cell(value) for value in row))
+    return made
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "[dim]–[/]"
+    if isinstance(value, bool):
+        return "[green]yes[/]" if value else "[red]no[/]"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
