@@ -113,7 +113,7 @@ class GapSettings(Frozen):
     """Which cells of the cohort are counted, and how many images each should have."""
 
     columns: tuple[str, ...] = Field(default=(), description="columns that are crossed with the label")
-    target: Annotated[float, Field(gt=0, le=1)] = Field(default=0.5, description="wanted train images of a cell, as a share of the task's largest class")
+    target: Annotated[float, Field(gt=0, le=1)] = Field(default=0.5, description="wanted train images of a cell, as a share of the task's largest cell")
     maximum: int = Field(default=500, ge=1, description="upper bound of the wanted number")
 
 
