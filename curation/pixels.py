@@ -97,6 +97,14 @@ def _decode_nifti(content: bytes) -> Pixels:
     return np.ascontiguousarray(np.asanyarray(image.dataobj).transpose(2, 1, 0))
 
 
+def read_affine(content: bytes) -> npt.NDArray[np.float64]:
+    """Return the `(4, 4)` affine of a stored `.nii.gz`: voxel indices (columns, rows, slices) to RAS+ millimetres."""
+    import nibabel as nib
+    from isal import igzip
+
+    return np.asarray(nib.Nifti1Image.from_bytes(igzip.decompress(content)).affine, dtype=np.float64)
+
+
 def read_png_mark(content: bytes) -> dict[str, str]:
     """Return the text chunks of a PNG."""
     from PIL import Image
