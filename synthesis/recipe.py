@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,11 @@ class GeneratorSettings(Frozen):
     batch_size: int = Field(default=32, ge=1)
     learning_rate: float = Field(default=4e-4, gt=0)
     ema_decay: float = Field(default=0.995, gt=0, lt=1)
+    balance: Share = Field(default=1.0, description="1: every class is trained on equally often; 0: every image is")
+    flips: tuple[Literal["horizontal", "vertical"], ...] = Field(
+        default=("horizontal",), description="what keeps a train image plausible; dermoscopy: both; where the side of the body matters: none"
+    )
+    precision: Literal["bf16", "fp32"] = Field(default="bf16", description="bf16 is faster only where the processor has it")
     label_drop: Share = Field(default=0.1, description="share of labels dropped for classifier-free guidance")
     checkpoint_steps: int = Field(default=100, ge=1, description="steps between checkpoints; training goes on from the last one")
     seed: int = 0

@@ -1,0 +1,137 @@
+"""Training a generator, and drawing from it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from curation.errors import IntegrityError, UsageError
+from synthesis.checkpoint import CHECKPOINT_NAME, GENERATOR_NAME, write_tensors
+from synthesis.generator import generator_sha256, sample, train_generator
+from synthesis.network import build_network
+from synthesis.recipe import SamplingSettings
+from tests.synthesis.builders import CLASSES, tiny_generator, training_tensors
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from synthesis.generator import train_generator
+from tests.synthesis.builders import CLASSES, tiny_generator, training_tensors
+
+def die(done, total, what):
+    if done == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+train_generator(*training_tensors(), CLASSES, tiny_generator(), Path(sys.argv[1]), die)
+"""
+
+
+class StopError(Exception):
+    """Ends a training in the middle."""
+
+
+def stop_at(step: int) -> Any:
+    """Return a progress callback that ends the training after `step` steps."""
+
+    def progress(done: int, total: int, what: str) -> None:
+        if done == step:
+            raise StopError
+
+    return progress
+
+
+def noisy_generator(folder: Path, channels: int = 3) -> Path:
+    """Write a generator with random weights everywhere; fresh networks begin with zeros in places, which would hide differences."""
+    settings = tiny_generator()
+    network = build_network(channels, 2, settings)
+    random = torch.Generator().manual_seed(3)
+    weights = {name: torch.randn(value.shape, generator=random) * 0.08 for name, value in network.state_dict().items()}
+    about = {"classes": list(CLASSES), "channels": channels, "settings": settings.model_dump(mode="json")}
+    write_tensors(weights, about, folder / GENERATOR_NAME)
+    return folder
+
+
+def test_a_training_that_was_killed_ends_in_the_same_bits(tmp_path: Path) -> None:
+    """SIGKILL after 5 of 8 steps, checkpoint at 3: the same weights, hash and loss curve as without."""
+    root = Path(__file__).parents[2]
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "killed")], cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert (tmp_path / "killed" / CHECKPOINT_NAME).exists()
+    assert generator_sha256(tmp_path / "killed") is None
+    resumed = train_generator(*training_tensors(), CLASSES, tiny_generator(), tmp_path / "killed")
+    whole = train_generator(*training_tensors(), CLASSES, tiny_generator(), tmp_path / "whole")
+    assert (resumed.first_step, whole.first_step) == (3, 0)
+    assert resumed.generator_sha256 == whole.generator_sha256
+    assert Path(resumed.loss_curve).read_text() == Path(whole.loss_curve).read_text()
+    assert not (tmp_path / "killed" / CHECKPOINT_NAME).exists()
+
+
+def test_a_finished_generator_is_used_again(tmp_path: Path) -> None:
+    """The second call trains nothing; how often it is saved does not matter."""
+    first = train_generator(*training_tensors(), CLASSES, tiny_generator(), tmp_path)
+    again = train_generator(*training_tensors(), CLASSES, tiny_generator(checkpoint_steps=5), tmp_path, stop_at(1))
+    assert (again.first_step, again.generator_sha256, again.final_loss) == (8, first.generator_sha256, first.final_loss)
+
+
+@pytest.mark.parametrize("change", ["images", "settings"])
+def test_other_images_or_settings_begin_a_new_training(tmp_path: Path, change: str) -> None:
+    """A checkpoint of something else is not gone on from."""
+    with pytest.raises(StopError):
+        train_generator(*training_tensors(), CLASSES, tiny_generator(), tmp_path, stop_at(5))
+    per_class, settings = (7, tiny_generator()) if change == "images" else (6, tiny_generator(seed=1))
+    assert train_generator(*training_tensors(per_class), CLASSES, settings, tmp_path).first_step == 0
+
+
+def test_training_learns_the_mean_colour(tmp_path: Path) -> None:
+    """A short training on gray images of one level per class draws those levels, in the right order."""
+    levels = torch.tensor([-0.6, 0.5]).repeat_interleave(4)
+    images = levels[:, None, None, None].expand(8, 1, 16, 16).contiguous()
+    settings = tiny_generator(steps=150, batch_size=16, learning_rate=4e-3, precision="fp32")
+    report = train_generator(images, levels.gt(0).long(), CLASSES, settings, tmp_path)
+    dark, bright = (sample(tmp_path, index, [1, 2, 3, 4], SamplingSettings(steps=8, guidance_scale=1.0)).mean() for index in (0, 1))
+    curve = [float(line.split(",")[1]) for line in Path(report.loss_curve).read_text().splitlines()[1:]]
+    assert np.mean(curve[-20:]) < 0.5 * np.mean(curve[:20])
+    assert bright - dark > 60
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_image_depends_on_its_seed_alone(tmp_path: Path, channels: int) -> None:
+    """The same seeds give the same pixels at batch sizes 1, 3 and 8, and in any order."""
+    folder, seeds = noisy_generator(tmp_path, channels), [*range(40, 49)]
+    drawn = {size: sample(folder, 1, seeds, SamplingSettings(steps=4, batch_size=size)) for size in (1, 3, 8)}
+    backwards = sample(folder, 1, seeds[::-1], SamplingSettings(steps=4, batch_size=8))
+    assert drawn[1].shape == (9, channels, 16, 16)
+    assert drawn[1].dtype == np.uint8
+    assert (drawn[1] == drawn[3]).all()
+    assert (drawn[1] == drawn[8]).all()
+    assert (drawn[1] == backwards[::-1]).all()
+    assert len({image.tobytes() for image in drawn[1]}) == 9
+
+
+def test_the_class_changes_the_image(tmp_path: Path) -> None:
+    """The same seed of another class is another image."""
+    folder = noisy_generator(tmp_path)
+    first, second = (sample(folder, index, [7], SamplingSettings(steps=4)) for index in (0, 1))
+    assert (first != second).any()
+
+
+def test_wrong_use_is_refused(tmp_path: Path) -> None:
+    """Sizes that do not fit, a class without images, a generator that is not there, a broken file."""
+    images, labels = training_tensors()
+    with pytest.raises(UsageError, match="32 px"):
+        train_generator(images, labels, CLASSES, tiny_generator(size_px=32), tmp_path)
+    with pytest.raises(UsageError, match="at least one"):
+        train_generator(images, labels, (*CLASSES, "third"), tiny_generator(), tmp_path)
+    with pytest.raises(UsageError, match="no finished generator"):
+        sample(tmp_path, 0, [1], SamplingSettings())
+    (tmp_path / GENERATOR_NAME).write_bytes(b"no tensors")
+    with pytest.raises(IntegrityError):
+        sample(tmp_path, 0, [1], SamplingSettings())
