@@ -102,17 +102,20 @@ def progress_bar() -> Iterator[Progress]:
 
 
 def table(title: str, rows: list[tuple[Any, ...]], *columns: str) -> Any:
-    """Return a compact table: the first column left, numbers right, header dim."""
+    """Return a compact table below its title: numbers right, header dim; no column names, no header."""
     from rich.box import SIMPLE_HEAD
+    from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
-    made = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, header_style="dim", pad_edge=False, expand=False)
+    has_header = any(columns)
+    made = Table(box=SIMPLE_HEAD if has_header else None, show_header=has_header, header_style="dim", show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
     for position, name in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[position], int | float) and not isinstance(row[position], bool) for row in rows)
         made.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         made.add_row(*(_cell(value) for value in row))
-    return made
+    return Group(Text(title, style="bold"), made) if title else made
 
 
 def _cell(value: Any) -> str:

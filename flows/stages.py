@@ -23,15 +23,17 @@ from curation.project import Project, find_project, read_key
 
 if TYPE_CHECKING:
     import polars as pl
-    from curation.ingest import IngestReport
-    from synthesis.synthesize import SynthesisReport
     from validation.release import ReleaseReport
-    from validation.review.push_pull import PullReport, PushReport
 
     from adaptation.finetune import FinetuneReport
     from curation.curate import CurateReport
+    from curation.ingest import IngestReport
     from flows.settings import Settings
+    from synthesis.synthesize import SynthesisReport
     from validation.checks import CheckResult
+    from validation.review.pull import PullReport
+    from validation.review.push import PushReport
+    from validation.review.status import ReviewStatus
 
 Report = TypeVar("Report")
 
@@ -107,7 +109,6 @@ def read_rows(work: Work) -> pl.DataFrame:
 def run_ingest(work: Work) -> IngestReport:
     """Bring the sources in: read, de-identify, harmonize, store."""
     from curation.ingest import ingest
-
     from flows.executors import open_executor
 
     if not work.settings.source:
@@ -120,18 +121,25 @@ def run_ingest(work: Work) -> IngestReport:
 
 def run_curate(work: Work) -> CurateReport:
     """Apply the readers' verdicts, find duplicates, split, and measure the gaps."""
-    from validation.review.verdicts import apply_verdicts, read_verdicts, record_verdict_decisions
-
     from curation.curate import curate
-    from curation.manifest import read_manifest
 
     read_rows(work)
     with work.writing("curate"):
-        verdicts = read_verdicts(work.project)
-        before = read_manifest(work.project.manifest)
-        after = apply_verdicts(before, verdicts)
-        record_verdict_decisions(work.project, before, after)
-        return record(work, "curate", curate(work.project, work.settings.split, work.settings.gaps, after, work.progress))
+        report = curate(work.project, work.settings.split, work.settings.gaps, _verdict_step(work), work.progress)
+        return record(work, "curate", report)
+
+
+def _verdict_step(work: Work) -> Callable[[pl.DataFrame], pl.DataFrame]:
+    """Return the step that applies the readers' verdicts to the manifest's rows and writes each decision into the ledger."""
+
+    def apply(rows: pl.DataFrame) -> pl.DataFrame:
+        from validation.review.verdicts import apply_verdicts, read_verdicts, record_verdict_decisions
+
+        judged = apply_verdicts(rows, read_verdicts(work.project), work.settings.review.readers_per_task)
+        record_verdict_decisions(work.project, rows, judged)
+        return judged
+
+    return apply
 
 
 def run_gaps(work: Work) -> pl.DataFrame:
@@ -158,7 +166,7 @@ def _embed(settings: Settings) -> Callable[[list[Any]], Any]:
         from adaptation.encoders import load_encoder
 
         if not loaded:
-            loaded.append(load_encoder(settings.finetune.encoder, settings.run.threads))
+            loaded.append(load_encoder(settings.finetune.encoder, settings.run.threads, settings.finetune.batch_size))
         return loaded[0].embed(images)
 
     return embed
@@ -166,15 +174,15 @@ def _embed(settings: Settings) -> Callable[[list[Any]], Any]:
 
 def run_push(work: Work) -> PushReport:
     """Hand the review queue to Label Studio."""
-    from validation.review.push_pull import push_review
-
     from adaptation.finetune import latest_uncertainty
     from flows.services import label_studio_access
+    from validation.review.push import push_review
 
     url, token = label_studio_access(work.project, work.settings)
     with work.writing("review push"):
         rows = read_rows(work)
-        report = push_review(work.project, work.settings.review, url, token, latest_uncertainty(work.project), classes_by_task(rows))
+        known = latest_uncertainty(work.project)
+        report = push_review(work.project, work.settings.review, url, token, known, classes_by_task(rows), read_key(work.project), work.progress)
         return record(work, "review-push", report)
 
 
@@ -191,13 +199,12 @@ def classes_by_task(rows: pl.DataFrame) -> dict[str, tuple[str, ...]]:
 
 def run_pull(work: Work) -> PullReport:
     """Fetch the readers' new verdicts as facts; `run_curate` applies them."""
-    from validation.review.push_pull import pull_verdicts
-
     from flows.services import label_studio_access
+    from validation.review.pull import pull_verdicts
 
     url, token = label_studio_access(work.project, work.settings)
     with work.writing("review pull"):
-        return record(work, "review-pull", pull_verdicts(work.project, work.settings.review, url, token))
+        return record(work, "review-pull", pull_verdicts(work.project, work.settings.review, url, token, read_key(work.project)))
 
 
 def run_release(work: Work) -> ReleaseReport:
@@ -214,7 +221,7 @@ def run_finetune(work: Work, version: str | None = None) -> FinetuneReport:
     """Fine-tune and evaluate on one version (the current one by default); a second start finds the first's result."""
     from adaptation.finetune import finetune
 
-    return record(work, "finetune", finetune(work.project, version, work.settings.finetune, work.progress))
+    return record(work, "finetune", finetune(work.project, version, work.settings.finetune, work.progress, work.settings.run.threads))
 
 
 def run_verify(work: Work, version: str | None = None) -> tuple[CheckResult, ...]:
@@ -283,20 +290,18 @@ def announce(work: Work, version: str | None) -> str:
     return f"told Prefect at {access.api_url}; the fine-tuning deployment starts by itself (`curaloop deploy` registers it)"
 
 
-def run_review_status(work: Work) -> Any:
+def run_review_status(work: Work) -> ReviewStatus:
     """Return how far the readers are."""
-    from validation.review.push_pull import review_status
-
     from flows.services import label_studio_access
+    from validation.review.status import review_status
 
     url, token = label_studio_access(work.project, work.settings)
-    return review_status(work.project, work.settings.review, url, token)
+    return review_status(work.project, work.settings.review, url, token, read_key(work.project))
 
 
 def run_diff(work: Work, old: str, new: str) -> Any:
     """Return what changed from one version to another."""
     from curation.diffs import diff_versions
-
     from curation.versions import open_version
 
     with open_version(work.project, old) as before, open_version(work.project, new) as after:
@@ -314,7 +319,6 @@ def run_report(work: Work, version: str | None) -> Path:
 def run_deidentify(source: Path, target: Path) -> Any:
     """Clean a file or folder into `target`; the key is that of the account, a project is not needed."""
     from curation.deidentify.files import deidentify_files
-
     from flows.console import progress_bar, stdout_to_stderr
 
     if not source.exists():

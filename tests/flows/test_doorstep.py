@@ -1,0 +1,67 @@
+"""The edge of the command line: how errors become exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from curation.errors import CuraloopError, GateError, IntegrityError, LockedError, RecipeError, ServiceError, UsageError
+from flows.console import stdout_to_stderr
+from flows.doorstep import Call, Doorstep, wants_json
+
+ERRORS = [
+    (GateError("release", ("a patient on two sides",)), 1),
+    (IntegrityError(Path("shard"), "shorter than its record"), 1),
+    (UsageError("wrong"), 2),
+    (RecipeError(Path("curaloop.toml"), "split", "must be 1", 3), 2),
+    (LockedError(Path("lock"), "somebody"), 2),
+    (ServiceError("Prefect", "http://127.0.0.1", "does not answer"), 3),
+]
+
+
+def an_app(error: Exception) -> typer.Typer:
+    """Return a command line with one command that fails."""
+    app = typer.Typer(cls=Doorstep, pretty_exceptions_enable=False)
+
+    @app.callback()
+    def main(ctx: typer.Context) -> None:
+        ctx.obj = Call()
+
+    @app.command()
+    def fail(ctx: typer.Context, json: Annotated[bool, typer.Option("--json", callback=wants_json)] = False) -> None:
+        patient = "Doe^Jane"  # noqa: F841  # a local value that no message may show
+        with stdout_to_stderr():
+            print("a library talks")
+            raise error
+
+    return app
+
+
+@pytest.mark.parametrize(("error", "code"), ERRORS, ids=lambda value: type(value).__name__)
+def test_each_error_has_its_exit_code_and_its_message(error: CuraloopError, code: int) -> None:
+    """One place maps errors to codes; stdout stays empty."""
+    answer = CliRunner().invoke(an_app(error), ["fail"])
+    assert answer.exit_code == code
+    assert answer.stdout == ""
+    assert str(error).splitlines()[0] in answer.stderr.replace("\n", " ") or str(error).splitlines()[0] in answer.stderr
+
+
+def test_an_unexpected_error_is_exit_code_1_without_local_values() -> None:
+    """The traceback shows lines of code, never what the variables held."""
+    answer = CliRunner().invoke(an_app(ZeroDivisionError("division by zero")), ["fail"])
+    assert answer.exit_code == 1
+    assert "unexpected ZeroDivisionError" in answer.stderr
+    assert "Traceback" in answer.stderr
+    assert answer.stderr.count("Doe^Jane") == 0
+
+
+def test_with_json_a_failure_is_one_document() -> None:
+    """What libraries print goes to stderr."""
+    answer = CliRunner().invoke(an_app(UsageError("wrong")), ["fail", "--json"])
+    assert json.loads(answer.stdout) == {"error": {"kind": "UsageError", "message": "wrong", "exit_code": 2}}
+    assert "a library talks" in answer.stderr
