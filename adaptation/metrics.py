@@ -47,8 +47,11 @@ def auprc(is_class: Flags, score: npt.NDArray[np.floating[Any]], weight: npt.NDA
         score: `(N,)`, higher is more likely of the class.
         weight: `(..., N)`.
     """
+    counted = _weights(weight, len(score))
+    if not is_class.any():
+        return np.full(counted.shape[:-1], np.nan)
     order = np.argsort(-score, kind="stable")
-    counted = _weights(weight, len(score))[..., order]
+    counted = counted[..., order]
     last_of_tie = np.append(np.diff(score[order]) != 0, True)
     found = np.cumsum(counted * is_class[order], axis=-1)[..., last_of_tie]
     shown = np.cumsum(counted, axis=-1)[..., last_of_tie]

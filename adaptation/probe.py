@@ -112,11 +112,11 @@ def predict_out_of_fold(
 ) -> Probabilities | None:
     """Return `(N, C)` probabilities of each train image from a probe that saw no image of its group, or None when that cannot be done.
 
-    The projection stays that of the whole train split: it knows no labels. None when fewer than two groups or a fold would leave one class.
+    The projection stays that of the whole train split: it knows no labels. None when every class has one group only, or a fold would leave one class.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    folds = min(FOLDS, len(np.unique(groups)))
+    folds = min(FOLDS, max(len(np.unique(groups[labels == name])) for name in np.unique(labels)))
     if folds < 2:
         return None
     projected = projection.apply(features)
@@ -150,7 +150,7 @@ class Part:
 
 
 def choose_strength(train: Part, val: Part, classes: tuple[str, ...], projection: Projection, strengths: tuple[float, ...], seed: int) -> Choice:
-    """Choose the inverse regularization by macro AUPRC on val; the smallest one wins a tie.
+    """Choose the inverse regularization by macro AUPRC on val; the log loss on val decides a tie, which small splits often give.
 
     When val shows fewer than two of the classes, patient-grouped cross-validation inside train decides; when that is impossible too, the
     middle of the candidates is taken. `rule` of the answer says which.
@@ -158,18 +158,25 @@ def choose_strength(train: Part, val: Part, classes: tuple[str, ...], projection
     if len(np.unique(val.labels)) >= 2:
         shown = sorted(set(val.labels.tolist()))
         rule = "macro AUPRC on val" + ("" if len(shown) == len(classes) else f", over the {len(shown)} of {len(classes)} classes that val shows")
-        scores = {c: macro_auprc(fit_probe(train.features, train.labels, classes, projection, c).predict(val.features), val.labels, classes) for c in strengths}
-        return _best(scores, rule)
-    found = {c: predict_out_of_fold(train.features, train.labels, train.groups, classes, projection, c, seed) for c in strengths}
-    usable = {c: macro_auprc(held, train.labels, classes) for c, held in found.items() if held is not None}
+        predicted = {c: fit_probe(train.features, train.labels, classes, projection, c).predict(val.features) for c in strengths}
+        return _best(predicted, val.labels, classes, rule)
+    folds = {c: predict_out_of_fold(train.features, train.labels, train.groups, classes, projection, c, seed) for c in strengths}
+    usable = {c: held for c, held in folds.items() if held is not None}
     if usable:
-        return _best(usable, "macro AUPRC of patient-grouped cross-validation in train, because val shows fewer than two classes")
+        return _best(usable, train.labels, classes, "macro AUPRC of patient-grouped cross-validation in train, because val shows fewer than two classes")
     return Choice(sorted(strengths)[len(strengths) // 2], "middle of the candidates, because neither val nor folds of train show two classes", None)
 
 
-def _best(scores: dict[float, float], rule: str) -> Choice:
-    best = max(sorted(scores), key=lambda strength: scores[strength])
-    return Choice(best, rule, {f"{strength:g}": round(score, 6) for strength, score in sorted(scores.items())})
+def _best(predicted: dict[float, Probabilities], labels: Labels, classes: tuple[str, ...], rule: str) -> Choice:
+    """Return the strength with the highest macro AUPRC, among equal ones the one with the lowest log loss."""
+    scores = {c: round(macro_auprc(probabilities, labels, classes), 6) for c, probabilities in sorted(predicted.items())}
+    best = max(scores, key=lambda c: (scores[c], -_log_loss(predicted[c], labels, classes)))
+    return Choice(best, rule, {f"{c:g}": score for c, score in scores.items()})
+
+
+def _log_loss(probabilities: Probabilities, labels: Labels, classes: tuple[str, ...]) -> float:
+    given = probabilities[np.arange(len(labels)), [classes.index(name) for name in labels]]
+    return float(-np.log(np.maximum(given, 1e-12)).mean())
 
 
 def save_probes(probes: dict[str, Probe], path: Path, about: dict[str, str]) -> None:

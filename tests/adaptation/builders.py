@@ -21,7 +21,7 @@ CLASSES = ("keratosis", "melanoma", "nevus")
 def split_rows(n: int = 48, start: int = 0) -> pl.DataFrame:
     """Return `n` labelled rows, two a patient; of every ten rounds of the three labels six go to train, two each to val and test."""
     rows = a_manifest(n, start=start).with_columns(group_id=pl.col("patient_id"))
-    sides = ("train", "train", "val", "train", "test", "train", "train", "val", "train", "test")
+    sides = ("train", "test", "train", "val", "train", "train", "test", "train", "val", "train")
     number = {patient: place for place, patient in enumerate(_patients(n, start))}
     split = [sides[(number[patient] // len(LABELS)) % len(sides)] for patient in rows["patient_id"]]
     return rows.with_columns(split=pl.Series(split))
