@@ -57,8 +57,10 @@ def _fit(plane: npt.NDArray[np.float32], size: int, along: int) -> npt.NDArray[n
     """Cut or repeat the last line, so that the axis has `size` (OpenCV may round a half the other way)."""
     missing = size - plane.shape[along]
     if missing <= 0:
-        return plane.take(range(size), axis=along) if missing else plane
-    return np.concatenate([plane, np.repeat(plane.take([-1], axis=along), missing, axis=along)], axis=along)
+        kept: npt.NDArray[np.float32] = plane[:size] if along == 0 else plane[:, :size]
+        return kept
+    longer: npt.NDArray[np.float32] = np.concatenate([plane, np.repeat(plane.take([-1], axis=along), missing, axis=along)], axis=along)
+    return longer
 
 
 def resampled_affine(affine: npt.NDArray[np.float64], spacing_mm: tuple[float, ...], target_mm: tuple[float, ...]) -> npt.NDArray[np.float64]:
@@ -67,7 +69,8 @@ def resampled_affine(affine: npt.NDArray[np.float64], spacing_mm: tuple[float, .
     change = np.eye(4)
     change[:3, :3] = np.diag(scale)
     change[:3, 3] = (scale - 1) / 2
-    return affine @ change
+    moved: npt.NDArray[np.float64] = affine @ change
+    return moved
 
 
 def resize_longest(image: Pixels, size_px: int) -> npt.NDArray[np.float32]:
@@ -84,4 +87,5 @@ def resize_longest(image: Pixels, size_px: int) -> npt.NDArray[np.float32]:
 def round_to(values: npt.NDArray[np.floating[Any]], dtype: type[np.integer[Any]]) -> Pixels:
     """Return the values rounded half to even and clipped to the range of `dtype`."""
     limits = np.iinfo(dtype)
-    return np.clip(np.rint(values), limits.min, limits.max).astype(dtype)
+    rounded: Pixels = np.clip(np.rint(values), limits.min, limits.max).astype(dtype)
+    return rounded

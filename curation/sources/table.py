@@ -61,7 +61,7 @@ class Table:
             return Lookup(problem=("TABLE_CONFLICT", self.conflicts[key_value]))
         row = self.rows.get(key_value or "", {})
         patient = row.get("patient")
-        if self.source.patient and not patient:
+        if self.source.patient and not patient and self.source.kind != "dicom":
             return Lookup(problem=("NO_PATIENT", "the table does not say whose image this is"))
         fields = _to_fields({name: value for name, value in row.items() if name != "patient"}, self.source, patient, secret)
         return Lookup(patient, fields)

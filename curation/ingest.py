@@ -1,0 +1,173 @@
+"""Ingest: every file of every source ends as kept, duplicate, quarantined or skipped; images that are new are de-identified, harmonized and stored.
+
+Cost follows change: the intake table remembers every outcome, so that a file with the same size and time is not even opened. Workers leave parts on the
+disk; parts become shards in the order of the image ids, so that the bytes do not depend on the number of workers. The manifest is written before the
+intake table, so that a run that was killed is repeated, and finds the parts that were done.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+
+from curation.gather import Gathered, Work, gather
+from curation.intake import INTAKE, images_held, read_intake, settle_owners, write_intake, write_quarantine
+from curation.manifest import read_manifest, write_manifest
+from curation.merge import carry_over, find_conflicts, mark_conflicts, pack
+from curation.plan import FILE, Reader, find_files, open_reader
+from curation.progress import Progress, silent
+from curation.project import Project
+from curation.recipe import HarmonizeSettings, SourceSettings
+
+STATES = {
+    "link": ("skipped", "LINK", "links are not followed"),
+    "special": ("skipped", "SPECIAL", "a device, pipe or socket"),
+    "unreadable": ("quarantined", "UNREADABLE", "the folder or file may not be read"),
+}
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What one run of `ingest` did.
+
+    Attributes:
+        found: files; always kept + duplicates + quarantined + skipped.
+        kept: files whose pixels are in the manifest.
+        duplicates: files whose pixels came in from another file.
+        quarantined: files that cannot be used; the reasons are in `workspace/quarantine/quarantine.jsonl`.
+        skipped: files that are no images for us.
+        images: acquired rows of the working manifest.
+        new_images: of these, not there before.
+        reused_files: files whose outcome was known.
+        removed_images: acquired rows that left, because their files did.
+        codes: number of files by code.
+        seconds: wall time.
+    """
+
+    found: int
+    kept: int
+    duplicates: int
+    quarantined: int
+    skipped: int
+    images: int
+    new_images: int
+    reused_files: int
+    removed_images: int
+    codes: dict[str, int]
+    seconds: float
+
+
+def ingest(
+    project: Project, sources: tuple[SourceSettings, ...], harmonize: HarmonizeSettings, key: bytes, executor: Executor, progress: Progress | None = None
+) -> IngestReport:
+    """Bring the working manifest up to date with the sources. The caller holds the project's write lock.
+
+    Args:
+        project: where to write.
+        sources: in the order that decides which of two equal images is kept.
+        harmonize: how pixels are made alike.
+        key: secret of the pseudonyms.
+        executor: where files are read.
+        progress: told of files done.
+
+    Raises:
+        UsageError: a source's path or table is missing or wrong.
+    """
+    started = time.monotonic()
+    readers = tuple(open_reader(source, harmonize, key) for source in sources)
+    found, intake, before = find_files(readers), read_intake(project.intake), _rows_before(project)
+    other = _settle_other(found.filter(pl.col("state") != "file"), intake)
+    work = Work(project, {reader.source.name: reader for reader in readers}, harmonize, key, executor, progress or silent)
+    known = intake.join(other, on=FILE, how="anti")
+    gathered = gather(found.filter(pl.col("state") == "file").drop("state"), known, _usable_ids(before, project), work)
+    table = _new_intake(gathered, known, other, readers)
+    after = before
+    if not project.manifest.exists() or gathered.is_new or not table.equals(intake):
+        table, owners = settle_owners(table, work.order)
+        after = _merge(gathered, owners, before, work)
+        write_manifest(after, project.manifest)
+        write_quarantine(table, project.quarantine)
+        write_intake(table, project.intake)
+        shutil.rmtree(work.parts, ignore_errors=True)
+    return _report(table, before, after, gathered.reused_files, time.monotonic() - started)
+
+
+def _rows_before(project: Project) -> pl.DataFrame:
+    """Return the working manifest; when the workspace was deleted, what was released comes back."""
+    released = project.data / "manifest.parquet"
+    return read_manifest(project.manifest if project.manifest.exists() or not released.exists() else released)
+
+
+def _usable_ids(before: pl.DataFrame, project: Project) -> pl.Series:
+    """Return the ids of acquired images whose shard exists."""
+    return before.filter((pl.col("origin") == "acquired") & pl.col("shard").is_in(_shard_names(project)))["image_id"]
+
+
+def _shard_names(project: Project) -> list[str]:
+    return [path.name for folder in project.shard_folders() if folder.is_dir() for path in folder.glob("*.tar")]
+
+
+def _settle_other(found: pl.DataFrame, intake: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of the intake table for links, devices and what may not be read; a time that was told before stays."""
+    words = enumerate(("outcome", "code", "reason"))
+    rows = found.with_columns(
+        *(pl.col("state").replace_strict({state: told[n] for state, told in STATES.items()}, return_dtype=pl.String).alias(name) for n, name in words),
+        *(pl.lit("").alias(name) for name in ("recipe_sha256", "table_sha256", "lookup_id")),
+        unit=pl.col("path"),
+        sha256=pl.lit(None, pl.String),
+        image_ids=pl.lit([], pl.List(pl.String)),
+    )
+    told = rows.join(intake.select(*FILE, "code", "seen_at"), on=[*FILE, "code"], how="left")
+    return told.with_columns(pl.col("seen_at").fill_null(_now())).select(list(INTAKE))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _new_intake(gathered: Gathered, known: pl.DataFrame, other: pl.DataFrame, readers: tuple[Reader, ...]) -> pl.DataFrame:
+    """Return the intake table of this run: outcomes that were reused, that proved unchanged, and that are new."""
+    recipe_of = {reader.source.name: reader.recipe_sha256 for reader in readers}
+    table_of = {reader.source.name: reader.table_sha256 for reader in readers}
+    files, told = gathered.files, known.drop("size_bytes", "mtime_ns", "unit")
+    is_unchanged = pl.col("outcome") == "unchanged"
+    unchanged = files.filter(is_unchanged).select(*FILE, "size_bytes", "mtime_ns", "unit").join(told, on=FILE)
+    new = files.filter(~is_unchanged).with_columns(seen_at=pl.lit(_now()), recipe_sha256=pl.col("source").replace_strict(recipe_of, return_dtype=pl.String))
+    rows = pl.concat([part.select([name for name in INTAKE if name != "table_sha256"]) for part in (gathered.reused, unchanged, new)])
+    hashed = rows.with_columns(table_sha256=pl.col("source").replace_strict(table_of, return_dtype=pl.String)).select(list(INTAKE))
+    return pl.concat([hashed, other]).sort(FILE)
+
+
+def _merge(gathered: Gathered, owners: pl.DataFrame, before: pl.DataFrame, work: Work) -> pl.DataFrame:
+    """Return the manifest: synthetic rows untouched, rows whose files were not read again, and new rows."""
+    acquired = before.filter(pl.col("origin") == "acquired")
+    standing = acquired.join(images_held(gathered.reused), on="image_id", how="semi")
+    conflicts = find_conflicts(gathered.rows, standing)
+    new = mark_conflicts(gathered.rows.join(owners, on=["image_id", "source", "unit"], how="semi"), conflicts)
+    new = pack(carry_over(new, acquired, set(_shard_names(work.project))), work.parts, work.project)
+    stay = acquired.join(owners, on="image_id", how="semi").join(new, on="image_id", how="anti")
+    return pl.concat([before.filter(pl.col("origin") != "acquired"), mark_conflicts(stay, conflicts), new])
+
+
+def _report(table: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame, reused_files: int, seconds: float) -> IngestReport:
+    count = dict(table.group_by("outcome").len().iter_rows())
+    codes = dict(table.filter(pl.col("code") != "").group_by("code").len().sort("code").iter_rows())
+    was, now = (rows.filter(pl.col("origin") == "acquired").select("image_id") for rows in (before, after))
+    outcomes: dict[str, Any] = {name: count.get(name, 0) for name in ("kept", "quarantined", "skipped")}
+    return IngestReport(
+        found=table.height,
+        **outcomes,
+        duplicates=count.get("duplicate", 0),
+        images=now.height,
+        new_images=now.join(was, on="image_id", how="anti").height,
+        reused_files=reused_files,
+        removed_images=was.join(now, on="image_id", how="anti").height,
+        codes=codes,
+        seconds=round(seconds, 3),
+    )

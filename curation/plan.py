@@ -1,0 +1,188 @@
+"""What has to be read: the files that were found, minus those whose outcome is known. Joins over tables, no loop over files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from curation.errors import UsageError
+from curation.harmonize.recipes import CODE_VERSION, recipe_sha256
+from curation.intake import images_held, settle_owners
+from curation.pseudonyms import pseudonym
+from curation.recipe import HarmonizeSettings, SourceSettings
+from curation.sources.table import Lookup, Table, read_table
+from curation.sources.walk import walk
+
+READER_VERSION = 1
+"""Goes up when readers decide differently, so that every file is read again."""
+
+FOUND = pl.Schema({"source": pl.String(), "path": pl.String(), "size_bytes": pl.Int64(), "mtime_ns": pl.Int64(), "state": pl.String()})
+FILE = ["source", "path"]
+UNIT = ["source", "unit"]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One source, its table, and hashes of everything that the outcome of its files depends on besides their bytes."""
+
+    source: SourceSettings
+    secret: bytes
+    table: Table
+    recipe_sha256: str
+    table_sha256: str
+    odd_paths: dict[str, str] = field(default_factory=dict)
+
+    def real_path(self, path: str) -> Path:
+        """Return what to open for a printable path."""
+        if path in self.odd_paths:
+            return Path(self.odd_paths[path])
+        return self.source.path / path if self.source.path.is_dir() else self.source.path
+
+    def look_up(self, path: str, series_key: str | None = None) -> Lookup:
+        """Return what recipe and table say of a file; `series_key` is the header's value that the table is matched with."""
+        return self.table.look_up(series_key if series_key is not None else _key_of(path, self.source.matches), self.secret)
+
+    def lookup_id(self, path: str) -> str:
+        """Return a keyed hash of what the table says of a file."""
+        lookup = self.look_up(path)
+        return pseudonym(self.secret, "lookup", json.dumps([lookup.patient, lookup.fields, lookup.problem], sort_keys=True))
+
+
+def _key_of(path: str, match: str) -> str:
+    """Return the file's name, or its name without suffixes of images."""
+    name = path.rpartition("/")[2]
+    if match == "name":
+        return name
+    return name[:-7] if name.lower().endswith(".nii.gz") else Path(name).stem
+
+
+def open_reader(source: SourceSettings, harmonize: HarmonizeSettings, secret: bytes) -> Reader:
+    """Return the reader of a source.
+
+    Raises:
+        UsageError: its path or table is missing or wrong; the message names the key.
+    """
+    if not source.path.exists():
+        raise UsageError(f"source {source.name!r}: path: there is no {source.path}")
+    table = read_table(source)
+    families = {"raster": ("xray", "colour"), "nifti": ("ct", "mr", "xray", "colour"), "dicom": ("ct", "mr", "xray", "colour")}[source.kind]
+    recipes = [recipe_sha256(family, harmonize) for family in families]  # type: ignore[arg-type]
+    fingerprint = pseudonym(secret, "fingerprint", "key")
+    how = source.model_dump(mode="json", exclude={"path", "table"})
+    content = hashlib.sha256(source.table.read_bytes()).hexdigest() if source.table else ""
+    return Reader(source, secret, table, _hash(recipes, fingerprint, CODE_VERSION, READER_VERSION, source.kind), _hash(how, content))
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def find_files(readers: tuple[Reader, ...]) -> pl.DataFrame:
+    """Return one row a directory entry of every source; paths that are not plain text are remembered in `odd_paths`."""
+    tables = [pl.DataFrame(schema=FOUND)]
+    for reader in readers:
+        found = list(walk(reader.source.path))
+        prefix = str(reader.source.path) + "/"
+        reader.odd_paths.update({entry.path: entry.real for entry in found if entry.real != prefix + entry.path})
+        columns = {"path": [e.path for e in found], "size_bytes": [e.size_bytes for e in found], "mtime_ns": [e.mtime_ns for e in found]}
+        states = {"state": [e.state for e in found], "source": [reader.source.name] * len(found)}
+        tables.append(pl.DataFrame({**columns, **states}, schema_overrides=dict(FOUND)).select(list(FOUND)))
+    return pl.concat(tables).unique(FILE, keep="first", maintain_order=True)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do.
+
+    Attributes:
+        reused: rows of the intake table that still hold.
+        todo: source, path, size_bytes, mtime_ns, unit, known_sha256 (when equal bytes mean that there is nothing to do).
+        gone: number of files of the last run that are not there any more.
+    """
+
+    reused: pl.DataFrame
+    todo: pl.DataFrame
+    gone: int
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing to read, and nothing disappeared."""
+        return self.todo.is_empty() and self.gone == 0
+
+
+def compare(found: pl.DataFrame, intake: pl.DataFrame, readers: tuple[Reader, ...]) -> pl.DataFrame:
+    """Return `found` with what the last run knew: sha256, unit, `same` (recipe and table hold) and `still` (size and time hold too)."""
+    was = found.join(intake, on=FILE, how="left", suffix="_was")
+    same = _holds(was, readers)
+    is_still = pl.col("same") & (pl.col("size_bytes") == pl.col("size_bytes_was")) & (pl.col("mtime_ns") == pl.col("mtime_ns_was"))
+    return was.with_columns(same=same).with_columns(still=is_still.fill_null(False)).select(*found.columns, "sha256", "unit", "same", "still")
+
+
+def make_plan(was: pl.DataFrame, units: pl.DataFrame, intake: pl.DataFrame, usable_ids: pl.Series, order: dict[str, int]) -> Plan:
+    """Return which files must be read.
+
+    A file is reused when its size, time, recipe and table hold, its unit neither gained nor lost nor changed a file, no unit with the same image is
+    read, and its images are in the manifest and the shards.
+
+    Args:
+        was: the answer of `compare`.
+        units: source, path, unit of the files that changed, as their headers say it now.
+        intake: the last run's table.
+        usable_ids: image_ids that are in the manifest with a shard that exists.
+        order: place of each source in the recipe.
+    """
+    gone = intake.join(was, on=FILE, how="anti").select(UNIT)
+    was = was.rename({"unit": "old_unit"}).join(units, on=FILE, how="left").with_columns(unit=pl.coalesce("unit", "old_unit"))
+    fresh = was.filter(~pl.col("still"))
+    moved = fresh.filter(pl.col("unit").ne_missing(pl.col("old_unit")))
+    left = moved.select("source", pl.col("old_unit").alias("unit"))
+    changed = pl.concat([fresh.select(UNIT), left, gone]).drop_nulls().unique()
+    forced = _units_to_force(changed, intake, usable_ids, order)
+    broken = pl.concat([forced, gone, left, moved.select(UNIT)]).drop_nulls().unique().with_columns(broken=pl.lit(True))
+    touched = pl.concat([changed, forced]).unique().with_columns(touched=pl.lit(True))
+    was = was.join(touched, on=UNIT, how="left").join(broken, on=UNIT, how="left")
+    is_reused = pl.col("still") & pl.col("touched").is_null()
+    known = pl.when(pl.col("same") & pl.col("broken").is_null()).then("sha256")
+    todo = was.filter(~is_reused).select("source", "path", "size_bytes", "mtime_ns", "unit", known.alias("known_sha256"))
+    return Plan(intake.join(was.filter(is_reused).select(FILE), on=FILE, how="semi"), todo, gone.height)
+
+
+def _holds(was: pl.DataFrame, readers: tuple[Reader, ...]) -> pl.Series:
+    """Say for each file whether recipe and table are those of its last outcome."""
+    recipe_of = {reader.source.name: reader.recipe_sha256 for reader in readers}
+    table_of = {reader.source.name: reader.table_sha256 for reader in readers}
+    marks = was.select(
+        recipe=(pl.col("recipe_sha256") == pl.col("source").replace_strict(recipe_of, return_dtype=pl.String, default=None)).fill_null(False),
+        table=(pl.col("table_sha256") == pl.col("source").replace_strict(table_of, return_dtype=pl.String, default=None)).fill_null(False),
+    )
+    same = marks["recipe"] & marks["table"]
+    by_name = {reader.source.name: reader for reader in readers if reader.source.kind != "dicom"}
+    asked = was.with_row_index("row").filter(marks["recipe"] & ~marks["table"] & pl.col("source").is_in(list(by_name)))
+    if asked.is_empty():
+        return same
+    rows = asked.select("row", "source", "path", "lookup_id").iter_rows()
+    equal = [row for row, source, path, lookup_id in rows if by_name[source].lookup_id(path) == lookup_id]
+    return same | pl.Series(range(was.height), dtype=pl.Int64).is_in(equal)
+
+
+def _units_to_force(changed: pl.DataFrame, intake: pl.DataFrame, usable_ids: pl.Series, order: dict[str, int]) -> pl.DataFrame:
+    """Return (source, unit) to read again though their files did not change.
+
+    Their image is lost, or the order of the sources makes them its owner now, or they share an image with a unit that is read.
+    """
+    held = images_held(intake).select(*UNIT, "image_id").unique()
+    lost = held.filter(~pl.col("image_id").is_in(usable_ids.implode())).select(UNIT)
+    settled, _ = settle_owners(intake, order)
+    promoted = settled.join(intake, on=[*FILE, "outcome"], how="anti").select(UNIT)
+    forced = pl.concat([lost, promoted]).unique()
+    while True:
+        reading = pl.concat([changed, forced]).unique()
+        shared = held.join(reading, on=UNIT, how="semi").select("image_id").unique()
+        partners = held.join(shared, on="image_id", how="semi").select(UNIT).unique().join(reading, on=UNIT, how="anti")
+        if partners.is_empty():
+            return forced
+        forced = pl.concat([forced, partners]).unique()

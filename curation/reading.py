@@ -1,0 +1,180 @@
+"""What a worker does: read, de-identify, harmonize and encode the units of a chunk, and leave one part on the disk.
+
+Nothing that a file holds can stop it: whatever a reader raises becomes the outcome of that file. Arrays and raw identifiers never leave the worker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from curation.acquired import Acquired
+from curation.errors import ImageError
+from curation.manifest import write_bytes
+from curation.nifti import read_nifti
+from curation.outcomes import READ_ERRORS, FileResult, UnitResult, check_kind, hash_file, refusal_of, refuse
+from curation.raster import read_raster
+from curation.row import make_row
+from curation.sources.sniff import HEAD_BYTES
+from curation.sources.table import Lookup
+from curation.units import Chunk, Unit, UnitFile
+
+MAX_FILE_BYTES = 4 << 30
+SAME_IN_UNIT = "SAME_PIXELS"
+
+
+def read_chunk(chunk: Chunk) -> str:
+    """Read all units, write `<name>.bin` (encoded images) and `<name>.json` (outcomes and rows), and return the name; a finished part is left as it is."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    if not is_finished(chunk.folder, chunk.name):
+        write_part([read_unit(unit, chunk) for unit in chunk.units], chunk.folder, chunk.name)
+    return chunk.name
+
+
+def is_finished(folder: Path, name: str) -> bool:
+    """Say whether both files of a part are whole."""
+    try:
+        expected = json.loads((folder / f"{name}.json").read_bytes())["size_bytes"]
+        return (folder / f"{name}.bin").stat().st_size == int(expected)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def write_part(results: list[UnitResult], folder: Path, name: str) -> None:
+    """Write the results of a chunk; the list of outcomes last, so that a part with one is whole."""
+    offset = 0
+    for result in results:
+        for row, content in zip(result.rows, result.encoded, strict=True):
+            row |= {"part": name, "part_offset": offset, "part_bytes": len(content), "unit": result.unit}
+            offset += len(content)
+    write_bytes(b"".join(content for result in results for content in result.encoded), folder / f"{name}.bin")
+    units = [{"source": r.source, "unit": r.unit, "files": [asdict(file) for file in r.files], "rows": r.rows} for r in results]
+    write_bytes(json.dumps({"size_bytes": offset, "units": units}).encode(), folder / f"{name}.json")
+
+
+def crash_part(chunk: Chunk) -> str:
+    """Write the part of a chunk of one unit that kills the process that reads it."""
+    results = []
+    for unit in chunk.units:
+        files = [FileResult(file.path, "quarantined", "CRASHED", "reading it kills the process", hash_file(file.real)) for file in unit.files]
+        results.append(UnitResult(unit.source, unit.name, files))
+    write_part(results, chunk.folder, chunk.name)
+    return chunk.name
+
+
+def read_unit(unit: Unit, chunk: Chunk) -> UnitResult:
+    """Return what became of one unit, whatever its files hold."""
+    try:
+        return _read_series_unit(unit, chunk) if unit.kind == "dicom" else _read_file_unit(unit, chunk)
+    except READ_ERRORS as error:
+        refusal = refuse(error)
+    return UnitResult(unit.source, unit.name, [refusal_of(file.path, refusal, hash_file(file.real)) for file in unit.files])
+
+
+def _read_file_unit(unit: Unit, chunk: Chunk) -> UnitResult:
+    """Read one raster or NIfTI file."""
+    (file,) = unit.files
+    sha256 = None
+    try:
+        with file.real.open("rb") as stream:
+            head = stream.read(HEAD_BYTES)
+            check_kind(file.path, head, unit.kind)
+            if file.size_bytes > MAX_FILE_BYTES:
+                raise ImageError("TOO_LARGE", "the file has more than 4 GiB")
+            content = head + stream.read()
+        sha256 = hashlib.sha256(content).hexdigest()
+        if sha256 == file.known_sha256:
+            return UnitResult(unit.source, unit.name, [FileResult(file.path, "unchanged", sha256=sha256)])
+        _refuse_changed(file)
+        row, encoded = make_row(_acquire(unit, file, content), file.lookup, unit.source, chunk.harmonize, chunk.secret)
+    except (ImageError, *READ_ERRORS) as error:
+        return UnitResult(unit.source, unit.name, [refusal_of(file.path, refuse(error), sha256 or hash_file(file.real))])
+    return UnitResult(unit.source, unit.name, [FileResult(file.path, "kept", sha256=sha256, image_ids=[row["image_id"]])], [row], [encoded])
+
+
+def _refuse_changed(file: UnitFile) -> None:
+    status = file.real.stat()
+    if (status.st_size, status.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
+        raise ImageError("CHANGED", "the file changed while it was read")
+
+
+def _acquire(unit: Unit, file: UnitFile, content: bytes) -> Acquired:
+    """Decode one file. Whose it is: the table's word, else the subject in a BIDS name, else the file itself."""
+    if file.lookup.problem:
+        raise ImageError(*file.lookup.problem)
+    modality = str(file.lookup.fields.get("modality", ""))
+    if unit.kind == "nifti":
+        return read_nifti(content, file.path, modality, file.lookup.patient or _bids_subject(file.path) or f"file {file.path}")
+    return read_raster(content, modality, file.lookup.patient or f"file {file.path}")
+
+
+def _bids_subject(path: str) -> str | None:
+    name = Path(path).name
+    return name.partition("_")[0].partition(".")[0] if name.startswith("sub-") else None
+
+
+def _read_series_unit(unit: Unit, chunk: Chunk) -> UnitResult:
+    """Read all files of one DICOM series."""
+    from curation.dicom import read_series
+
+    hashes = {file.real: hash_file(file.real) for file in unit.files}
+    if all(file.known_sha256 and file.known_sha256 == hashes[file.real] for file in unit.files):
+        return UnitResult(unit.source, unit.name, [FileResult(file.path, "unchanged", sha256=file.known_sha256) for file in unit.files])
+    series = read_series([file.real for file in unit.files], chunk.secret)
+    by_path = {file.real: file for file in unit.files}
+    result = UnitResult(unit.source, unit.name, [])
+    for path, file in by_path.items():
+        outcome = series.outcomes[path]
+        result.files.append(FileResult(file.path, outcome.outcome, outcome.code, outcome.reason, hashes[path]))
+    members = [[n for n, path in enumerate(by_path) if series.outcomes[path].image_index == index] for index in range(len(series.images))]
+    kept = [n for n, file in enumerate(result.files) if file.outcome == "kept"]
+    for image, numbers in zip(series.images, members, strict=True):
+        _add_image(image, [(unit.files[n], result.files[n]) for n in numbers or kept[:1]], unit, chunk, result)
+    return result
+
+
+def _add_image(image: Acquired, members: list[tuple[UnitFile, FileResult]], unit: Unit, chunk: Chunk, result: UnitResult) -> None:
+    """Add the row of one image of a series, or give its files the reason why not."""
+    try:
+        for file, _ in members:
+            _refuse_changed(file)
+        row, encoded = make_row(image, _one_lookup([file.lookup for file, _ in members]), unit.source, chunk.harmonize, chunk.secret)
+    except (ImageError, *READ_ERRORS) as error:
+        refusal = refuse(error)
+        _settle(members, "quarantined", refusal.code, refusal.reason)
+        return
+    if any(row["image_id"] == other["image_id"] for other in result.rows):
+        _settle(members, "duplicate", SAME_IN_UNIT, "the same pixels are in an earlier file of the series")
+        return
+    _settle(members, "kept", "", "")
+    for _, outcome in members:
+        outcome.image_ids.append(row["image_id"])
+    result.rows.append(row)
+    result.encoded.append(encoded)
+
+
+def _settle(members: list[tuple[UnitFile, FileResult]], outcome: str, code: str, reason: str) -> None:
+    """Give the files of an image their outcome; a file that another image already uses stays kept."""
+    for _, result in members:
+        if not result.image_ids:
+            result.outcome, result.code, result.reason = outcome, code, reason
+
+
+def _one_lookup(lookups: list[Lookup]) -> Lookup:
+    """Return what the table says of an image of several files.
+
+    Raises:
+        ImageError: TABLE_CONFLICT, the table says different things of them, or what the table's own problem is.
+    """
+    for lookup in lookups:
+        if lookup.problem:
+            raise ImageError(*lookup.problem)
+    distinct = {json.dumps([lookup.patient, lookup.fields], sort_keys=True): lookup for lookup in lookups}
+    labelled = [lookup for lookup in distinct.values() if "label" in lookup.fields]
+    if len(labelled) > 1:
+        raise ImageError("TABLE_CONFLICT", "the table says different things of the files of one image")
+    return labelled[0] if labelled else next(iter(distinct.values()), Lookup())

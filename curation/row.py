@@ -1,0 +1,79 @@
+"""From one decoded image to its row of the manifest and its stored bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from curation.acquired import Acquired
+from curation.errors import ImageError
+from curation.harmonize.recipes import Harmonized, harmonize
+from curation.pixels import encode_nifti, encode_png, hash_pixels
+from curation.pseudonyms import pseudonym
+from curation.recipe import HarmonizeSettings
+from curation.records import ImageRecord
+from curation.sources.table import Lookup
+
+COMPUTED = frozenset({"image_id", "patient_id", "study_uid", "series_uid", "recipe_sha256", "pixels_sha256", "suffix", "dtype", "value_unit", "origin"})
+"""Columns that cannot hold an identifier: keyed pseudonyms, hashes, fixed words."""
+
+
+def make_row(acquired: Acquired, lookup: Lookup, source: str, settings: HarmonizeSettings, secret: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return the row of the manifest and the bytes of the stored image.
+
+    Raises:
+        ImageError: the image cannot be harmonized, or its row would hold the patient's identifier (IDENTITY_LEAK).
+    """
+    harmonized = harmonize(acquired, settings)
+    patient = lookup.patient or acquired.patient
+    fields = {**acquired.fields, **lookup.fields, "modality": acquired.modality}
+    record = ImageRecord(
+        image_id=image_id_of(acquired),
+        patient_id=pseudonym(secret, f"patient:{source}", patient),
+        source=source,
+        label_source="source" if "label" in fields else None,
+        **fields,
+        **_describe_pixels(harmonized),
+    )
+    row = record.model_dump()
+    _refuse_leak(row, (patient, acquired.patient))
+    if harmonized.affine is not None:
+        return row, encode_nifti(harmonized.pixels, harmonized.affine)
+    return row, encode_png(harmonized.pixels)
+
+
+def image_id_of(acquired: Acquired) -> str:
+    """Return 32 hex digits of the SHA-256 of the source's decoded pixels and geometry."""
+    geometry = [*(acquired.spacing_mm or ()), *(np.ravel(acquired.affine) if acquired.affine is not None else ())]
+    return hash_pixels(acquired.pixels, [round(float(number), 4) + 0.0 for number in geometry])[:32]
+
+
+def _describe_pixels(harmonized: Harmonized) -> dict[str, Any]:
+    pixels = harmonized.pixels
+    is_volume = harmonized.affine is not None
+    spacing_mm = [round(step, 6) for step in harmonized.spacing_mm] if harmonized.spacing_mm else None
+    rows, columns = pixels.shape[1:3] if is_volume else pixels.shape[:2]
+    return {
+        "ndim": 3 if is_volume else 2,
+        "rows": rows,
+        "columns": columns,
+        "slices": pixels.shape[0] if is_volume else 1,
+        "channels": 3 if pixels.ndim == 3 and not is_volume else 1,
+        "spacing_mm": spacing_mm,
+        "dtype": pixels.dtype.name,
+        "value_unit": harmonized.value_unit,
+        "recipe_sha256": harmonized.recipe_sha256,
+        "pixels_sha256": hash_pixels(pixels, spacing_mm),
+        "suffix": harmonized.suffix,
+    }
+
+
+def _refuse_leak(row: dict[str, Any], patients: tuple[str, ...]) -> None:
+    """Refuse a row that holds the raw identifier; keyed and computed columns cannot, shorter ones would match by chance."""
+    for patient in patients:
+        wanted = patient.strip().casefold()
+        if len(wanted) <= 3:
+            continue
+        if any(wanted in value.casefold() for name, value in row.items() if isinstance(value, str) and name not in COMPUTED):
+            raise ImageError("IDENTITY_LEAK", "the row of the image would hold the patient's identifier")
