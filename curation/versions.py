@@ -241,6 +241,11 @@ def _holds_data(project: Project, commit: str) -> bool:
     return bool(_asks_git(project.root, "ls-tree", commit, "data.dvc"))
 
 
+def has_version(project: Project) -> bool:
+    """Tell whether HEAD holds a version, which `open_version(project)` opens."""
+    return _holds_data(project, "HEAD")
+
+
 def open_version(project: Project, name: str | None = None) -> Version:
     """Open one version for reading; nothing is checked out. Use as a context manager.
 
