@@ -117,8 +117,8 @@ def standardise(image: Pixels) -> Floats:
 
     small = cv2.resize(image, (COMPARED_PX, COMPARED_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
     centred = small - small.mean(axis=(0, 1))
-    scaled: Floats = np.asarray(centred / max(1.0, float(np.sqrt(np.mean(centred**2)))), dtype=np.float32)
-    return scaled.reshape(-1)
+    scale = max(1.0, float(np.sqrt(np.mean(centred**2))))
+    return np.asarray(centred / scale, dtype=np.float32).reshape(-1)
 
 
 def nearest_by_feature(queries: Floats, references: Floats, forbidden: npt.NDArray[np.bool_] | None = None) -> list[Neighbour]:
@@ -153,7 +153,7 @@ def plant_copies(images: Sequence[Pixels], seed: int = 0) -> dict[str, list[Pixe
     random = np.random.default_rng(seed)
 
     def gray_levels(values: Any) -> Pixels:
-        return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(np.rint(values), 0, 255), dtype=np.uint8)
 
     real = [image.astype(np.float32) for image in images]
     return {

@@ -109,7 +109,7 @@ def make_square(image: Pixels, size_px: int, channels: int) -> Pixels:
 
 def most_common(rows: pl.DataFrame, column: str) -> Any:
     """Return the commonest value of a column, ties broken by the value."""
-    return rows[column].drop_nulls().value_counts().sort(pl.col("count").neg(), column)[column][0]
+    return rows[column].drop_nulls().value_counts().sort("count", column, descending=[True, False])[column][0]
 
 
 def write_training_rows(rows: pl.DataFrame, folder: Path) -> None:

@@ -91,6 +91,5 @@ def a_phantom_project(tmp_path: Path, discs: int = 6, stripes: int = 20, **chang
 
 def a_gap_table(label: str = "disc", missing: int = 4, task: str = "colour-2d", action: str = "synthesize") -> pl.DataFrame:
     """Return a gap table of one cell."""
-    return pl.DataFrame(
-        {"task": [task], "label": [label], "train_images": [4], "train_patients": [4], "synthetic_images": [0], "target": [8], "missing": [missing], "action": [action]}
-    )
+    counts = {"train_images": 4, "train_patients": 4, "synthetic_images": 0, "target": 8, "missing": missing}
+    return pl.DataFrame([{"task": task, "label": label, **counts, "action": action}])
