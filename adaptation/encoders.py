@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,12 +106,12 @@ class Encoder:
         return features
 
 
-def load_encoder(name: str = DEFAULT, threads: int = 1, batch_size: int = 32) -> Encoder:
+def load_encoder(name: str = DEFAULT, threads: int | None = None, batch_size: int = 32) -> Encoder:
     """Return the encoder called `name`.
 
     Args:
         name: `efficientnet-lite0`, `hf:<hub id>`, or a folder with `config.json` and safetensors.
-        threads: threads of torch; on cores that others use too, 2 were measured 3 to 8 times slower than 1.
+        threads: threads of torch; None measures: two threads halve the time on free cores, and were 3 to 8 times slower than one on busy ones.
         batch_size: planes a forward pass.
 
     Raises:
@@ -118,9 +119,26 @@ def load_encoder(name: str = DEFAULT, threads: int = 1, batch_size: int = 32) ->
         ServiceError: the hub could not be reached.
     """
     if name == DEFAULT:
-        return _load_efficientnet(threads, batch_size)
-    folder = _download(name.removeprefix("hf:")) if name.startswith("hf:") else Path(name).expanduser()
-    return _load_transformer(name, folder, threads, batch_size)
+        encoder = _load_efficientnet(threads or 1, batch_size)
+    else:
+        folder = _download(name.removeprefix("hf:")) if name.startswith("hf:") else Path(name).expanduser()
+        encoder = _load_transformer(name, folder, threads or 1, batch_size)
+    return encoder if threads else replace(encoder, threads=_measure_threads(encoder))
+
+
+def _measure_threads(encoder: Encoder) -> int:
+    """Return the number of threads that embeds a batch faster now, one or all that torch would use; one unless all are a quarter faster."""
+    import torch
+
+    images = [np.zeros((encoder.size_px, encoder.size_px), np.uint8)] * encoder.batch_size
+    cores, seconds = torch.get_num_threads(), {}
+    for threads in (1, cores):
+        trial = replace(encoder, threads=threads)
+        trial.embed(images[:1])
+        started = time.perf_counter()
+        trial.embed(images)
+        seconds[threads] = time.perf_counter() - started
+    return cores if seconds[cores] < 0.75 * seconds[1] else 1
 
 
 def _load_efficientnet(threads: int, batch_size: int) -> Encoder:

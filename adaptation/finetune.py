@@ -59,7 +59,7 @@ class FinetuneReport:
     seconds: float
 
 
-def finetune(project: Project, version: str | None, settings: FinetuneSettings, progress: Progress | None = None, threads: int = 1) -> FinetuneReport:
+def finetune(project: Project, version: str | None, settings: FinetuneSettings, progress: Progress | None = None, threads: int | None = None) -> FinetuneReport:
     """Train and evaluate on a released version, exactly once for each (version, settings).
 
     A second call, also one at the same time in another process, returns the first one's results with `reused`. A killed training leaves no
@@ -70,7 +70,7 @@ def finetune(project: Project, version: str | None, settings: FinetuneSettings, 
         version: e.g. `data-v2`; None is the newest one.
         settings: the recipe's part.
         progress: told of every embedded image and every task.
-        threads: threads of torch and of linear algebra.
+        threads: threads of torch and of linear algebra; None measures which number is faster now.
 
     Raises:
         UsageError: no such version or encoder.
@@ -88,7 +88,7 @@ def finetune(project: Project, version: str | None, settings: FinetuneSettings, 
     return _report(folder, reused=True)
 
 
-def _train(project: Project, opened: Version, settings: FinetuneSettings, folder: Path, progress: Progress, threads: int) -> None:
+def _train(project: Project, opened: Version, settings: FinetuneSettings, folder: Path, progress: Progress, threads: int | None) -> None:
     """Write everything that belongs into `folder`, `metrics.json` last."""
     from threadpoolctl import threadpool_limits
 
@@ -100,7 +100,7 @@ def _train(project: Project, opened: Version, settings: FinetuneSettings, folder
     wanted = rows.filter(pl.col("task").is_in(modelled))
     embedded = embed_rows(wanted, opened.pixels, encoder, project.models, folder, progress)
     results: dict[str, TaskResult] = {}
-    with threadpool_limits(threads):
+    with threadpool_limits(encoder.threads):
         for done, task in enumerate(modelled):
             progress(done, len(modelled), f"training {task}")
             mask = (wanted["task"] == task).to_numpy()

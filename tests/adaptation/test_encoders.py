@@ -43,6 +43,12 @@ def test_folded_batch_normalization_changes_no_feature(encoder: Encoder) -> None
         torch.testing.assert_close(encoder.forward(images), model.extract_features(images).mean((2, 3)), atol=1e-3, rtol=1e-3)
 
 
+def test_the_number_of_threads_changes_no_feature_beyond_rounding(encoder: Encoder) -> None:
+    """One and two threads agree to 1e-4; without a number the faster one is taken."""
+    np.testing.assert_allclose(load_encoder(threads=2, batch_size=4).embed(IMAGES[:2]), encoder.embed(IMAGES[:2]), atol=1e-4)
+    assert load_encoder(batch_size=2).threads >= 1
+
+
 def test_no_images_give_no_features(encoder: Encoder) -> None:
     """An empty iterable is fine."""
     assert encoder.embed([]).shape == (0, 1280)
