@@ -1,0 +1,76 @@
+"""The tables behind every number on the card and in the report; they lie in `data/evidence/` and are part of the version.
+
+Counts, codes and sentences only: no path, no name, no free text of a reader.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+import polars as pl
+
+from curation.modalities import with_task
+from curation.project import Project
+from synthesis.training_set import read_training_rows
+from validation.checks import CheckResult
+from validation.invariants import TrainingRows
+from validation.review.issued import read_lines
+
+INTAKE_SCHEMA = {"source": pl.String, "outcome": pl.String, "code": pl.String, "reason": pl.String, "files": pl.Int64}
+
+
+def collect_evidence(project: Project, rows: pl.DataFrame, checks: tuple[CheckResult, ...], training: TrainingRows) -> dict[str, bytes]:
+    """Return the evidence files of a release by name.
+
+    Args:
+        project: its intake, working manifest and verdicts are counted.
+        rows: the rows of the release.
+        checks: the results that opened the gate.
+        training: what the generators on record saw; those behind `rows` are kept with the version.
+    """
+    behind = set(rows["training_manifest_sha256"].drop_nulls())
+    files = {
+        "checks.json": _json([asdict(check) for check in checks]),
+        "intake.csv": count_intake(project).write_csv().encode(),
+        "review.json": _json(summarize_review(project)),
+    }
+    records = {sha: {"training_manifest_sha256": sha, "image_ids": sorted(ids)} for sha, ids in sorted(training.items()) if sha in behind}
+    return files | {f"training-{sha}.json": _json(record) for sha, record in records.items()}
+
+
+def read_training(project: Project) -> TrainingRows:
+    """Return what every generator on record was trained on: from the models in the workspace and from the evidence of the current version."""
+    kept = [json.loads(path.read_text()) for path in sorted((project.data / "evidence").glob("training-*.json"))]
+    return {record["training_manifest_sha256"]: frozenset(record["image_ids"]) for record in kept} | read_training_rows(project)
+
+
+def _json(content: Any) -> bytes:
+    return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def count_intake(project: Project) -> pl.DataFrame:
+    """Return files by source, outcome, code and reason, with no path."""
+    if not project.intake.exists():
+        return pl.DataFrame(schema=INTAKE_SCHEMA)
+    keys = ["source", "outcome", "code", "reason"]
+    counted = pl.read_parquet(project.intake).group_by(keys).agg(files=pl.len().cast(pl.Int64)).sort(keys, nulls_last=True)
+    return counted.cast(INTAKE_SCHEMA)  # type: ignore[arg-type]
+
+
+def summarize_review(project: Project) -> dict[str, Any]:
+    """Return what the readers said so far: verdicts by task and origin, agreement, reasons of rejection, numbers of annotations and readers."""
+    from curation.manifest import read_manifest
+
+    facts = read_lines(project.verdicts)
+    judged = with_task(read_manifest(project.manifest).filter(pl.col("verdict").is_not_null() & pl.col("readers").is_not_null()))
+    keys = ["task", "origin", "label", "verdict"]
+    table = judged.group_by(keys).agg(images=pl.len(), agreement=pl.col("agreement").mean().round(4)).sort(keys, nulls_last=True)
+    return {
+        "annotations": len(facts),
+        "readers": len({fact.get("reader") for fact in facts}),
+        "verdicts": table.to_dicts(),
+        "reasons": dict(sorted(Counter(reason for fact in facts for reason in fact.get("reasons") or ()).items())),
+    }
