@@ -138,16 +138,19 @@ def _pointers(element: DataElement) -> list[Any]:
     return [tag for tag in values if isinstance(tag, int) and dictionary_has_tag(tag)]
 
 
-def _table(keyword: str, dataset: Dataset) -> bytes | list[int] | None:
+def _table(keyword: str, dataset: Dataset) -> bytes | None:
     """Return a lookup table cut to the length that its descriptor declares."""
     descriptor = dataset.get(keyword.replace("Data", "Descriptor"))
     value = dataset[keyword].value
     if descriptor is None or len(descriptor) != 3:
         raise ImageError("LUT", "a lookup table has no descriptor")
     entries, bits = int(descriptor[0]) or 1 << 16, int(descriptor[2])
-    if isinstance(value, bytes):
-        return value[: entries * (2 if bits > 8 else 1) + entries % 2]
-    return [int(number) for number in value][:entries] if not isinstance(value, int) else None
+    if isinstance(value, int):
+        return None
+    if not isinstance(value, bytes):
+        return np.asarray(value, np.int64).astype("<u2").tobytes()[: 2 * entries]
+    size_bytes = entries * (2 if bits > 8 or len(value) >= 2 * entries else 1)
+    return value[: size_bytes + size_bytes % 2]
 
 
 def _write_identity(clean: Dataset, dataset: Dataset, key: bytes, patient: str) -> None:
