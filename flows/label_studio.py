@@ -78,14 +78,18 @@ def start_label_studio(python_env: Path, base: Path, files_root: Path, port: int
         "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(files_root.resolve()),
     }
     arguments = [str(command), "start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(port)]
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            arguments, env=environment, cwd=base, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    studio = RunningStudio(f"http://127.0.0.1:{port}", token, email, password, process.pid)
-    _wait(studio, process, port, log)
+    pid = _spawn(arguments, environment, log)
+    studio = RunningStudio(f"http://127.0.0.1:{port}", token, email, password, pid)
+    _wait(studio, port, log)
     return studio
+
+
+def _spawn(arguments: list[str], environment: dict[str, str], log: Path) -> int:
+    """Start a process in a session of its own that outlives this one, and return its pid; a `Popen` would complain of that."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    output = (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), output, (os.POSIX_SPAWN_DUP2, 1, 2)]
+    return os.posix_spawn(arguments[0], arguments, environment, file_actions=actions, setsid=True)
 
 
 def _command(python_env: Path) -> Path:
@@ -122,19 +126,21 @@ def _credentials(path: Path) -> tuple[str, str, str]:
     return kept["email"], kept["password"], kept["token"]
 
 
-def _wait(studio: RunningStudio, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def _wait(studio: RunningStudio, port: int, log: Path) -> None:
     """Return when the server is up and is the process that we started; else stop it and raise."""
+    import psutil
+
     until = time.monotonic() + FIRST_START_S
     reason = f"did not answer within {FIRST_START_S:.0f} s; see {log}"
+    server = psutil.Process(studio.pid)
     while time.monotonic() < until:
-        if process.poll() is not None:
-            reason = f"stopped while starting (code {process.returncode}); see {log}"
+        if not server.is_running() or server.status() == psutil.STATUS_ZOMBIE:
+            reason = f"stopped while starting; see {log}"
             break
-        if _answers(studio) and _listens(process.pid, port):
+        if _answers(studio) and _listens(studio.pid, port):
             return
         time.sleep(0.5)
-    if process.poll() is None:
-        stop(process.pid)
+    stop(studio.pid)
     raise ServiceError("Label Studio", studio.url, reason)
 
 
