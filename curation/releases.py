@@ -113,7 +113,8 @@ def build_release(
     rows, new_images = _copy_new(project, rows, data, {Path(name).name for name in kept})
     release = _describe(project, rows, version, parent, meta, data)
     _write_files(rows, release, data, evidence or {})
-    _swap(data, project.data, staging / "old")
+    _swap(data, project.data)
+    shutil.rmtree(staging)
     return ReleaseFiles(version, release, new_images, release["counts"]["shards"] - len(kept))
 
 
@@ -209,12 +210,23 @@ def _write_files(rows: pl.DataFrame, release: dict[str, Any], data: Path, eviden
     write_bytes((json.dumps(release, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode(), data / "release.json")
 
 
-def _swap(new: Path, current: Path, old: Path) -> None:
-    """Put `new` in the place of `current`."""
-    if current.exists():
+def _swap(new: Path, current: Path) -> None:
+    """Put `new` in the place of `current`, which takes the place of `new`: at once where the system can exchange two names (Linux)."""
+    if not current.exists():
+        new.rename(current)
+    elif not _exchange(new, current):
+        old = new.with_name("old")
         current.rename(old)
-    new.rename(current)
-    shutil.rmtree(old, ignore_errors=True)
+        new.rename(current)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Exchange two names in one step; tell whether this system can."""
+    import ctypes
+
+    here, exchange = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of <linux/fs.h>
+    rename = getattr(ctypes.CDLL(None), "renameat2", None)
+    return rename is not None and rename(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0
 
 
 def adopt_release(project: Project) -> int:
