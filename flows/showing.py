@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
+
 from flows.console import out, table, to_plain
 
 if TYPE_CHECKING:
-    from curation.ingest import IngestReport
-    from validation.release import ReleaseReport
+    from collections.abc import Iterator
+
+    import polars as pl
 
     from adaptation.finetune import FinetuneReport
     from curation.curate import CurateReport
+    from curation.diffs import VersionDiff
+    from curation.ingest import IngestReport
     from flows.stages import LoopReport
     from validation.checks import CheckResult
+    from validation.release import ReleaseReport
 
 MAX_ROWS = 40
 
@@ -25,23 +31,27 @@ def show_report(title: str, report: Any, then: str) -> None:
     _next(then)
 
 
-def _flat(report: Any, prefix: str = "") -> Any:
-    """Yield (name, value) of every number and short text in a report; lists are counted."""
+def _flat(report: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield (name, value) of every number and short text in a report; lists are counted, what is empty is left out."""
     for name, value in report.items():
         label = f"{prefix}{name.replace('_', ' ')}"
         if isinstance(value, dict):
             yield from _flat(value, f"{label} · ")
         elif isinstance(value, list):
-            yield label, len(value)
+            yield from [(label, f"{len(value):,}")] if value else []
+        elif isinstance(value, bool):
+            yield label, "yes" if value else "no"
+        elif isinstance(value, int):
+            yield label, f"{value:,}"
         elif isinstance(value, float):
             yield label, f"{value:,.1f}" if name == "seconds" else f"{value:.3g}"
-        else:
-            yield label, value
+        elif value:
+            yield label, escape(str(value)[:12] + "…" if name.endswith("sha256") else str(value))
 
 
 def _next(sentence: str) -> None:
     if sentence:
-        out().print(f"[dim]{sentence}[/]")
+        out().print(f"[dim]{escape(sentence)}[/]", soft_wrap=True)
 
 
 def show_ingest(report: IngestReport) -> None:
@@ -58,14 +68,43 @@ def show_ingest(report: IngestReport) -> None:
 
 
 def show_curate(report: CurateReport) -> None:
-    """Print duplicates and splits."""
-    show_report("Curate", report, "next: curaloop gaps shows what is missing; curaloop release makes a version")
+    """Print duplicates, splits and gaps."""
+    sides = ", ".join(f"{count:,} {side}" for side, count in sorted(report.splits.items(), key=lambda pair: -pair[1]))
+    out().print(f"[bold]Curate[/]  {report.rows:,} rows: {sides or 'no split yet'}  [dim]{report.seconds:,.1f} s[/]")
+    found = f"{report.duplicates:,} duplicates left out, {report.label_conflicts:,} label conflicts, {report.moved_groups:,} groups moved to train"
+    out().print(f"        {found}; {report.gaps:,} cells lack images")
+    if report.unknown_overrides:
+        out().print(f"[yellow]        {report.unknown_overrides:,} overrides name images that are not here[/]")
+
+
+SHORT = {"train_images": "train", "train_patients": "patients", "synthetic_images": "synthetic", "target": "wanted"}
+ACTIONS = {"synthesize": "[cyan]synthesize[/]", "collect": "[yellow]collect[/]", "leave": "[dim]leave[/]"}
+
+
+def show_gaps(gaps: pl.DataFrame) -> None:
+    """Print the gap table with a bar for how full each cell is."""
+    rows = []
+    for row in gaps.to_dicts():
+        full = min(1.0, 1 - row["missing"] / row["target"]) if row["target"] else 1.0
+        row["action"] = ACTIONS.get(row["action"], row["action"])
+        rows.append((*row.values(), f"{'█' * round(10 * full)}[dim]{'░' * (10 - round(10 * full))}[/]"))
+    out().print(table("Gaps: train images by cell", rows, *(SHORT.get(name, name) for name in gaps.columns), ""))
+    _next("next: curaloop synthesize makes candidates; `collect` means that there are too few to learn from")
+
+
+def show_diff(old: str, new: str, found: VersionDiff) -> None:
+    """Print what changed, by label, source and origin."""
+    changes = f"{found.added:,} added, {found.removed:,} removed, {found.relabelled:,} relabelled, {found.resplit:,} on another side"
+    out().print(f"[bold]{old} → {new}[/]  {changes}, {found.repixelled:,} with other pixels; {found.unchanged:,} unchanged")
+    kinds = ("added", "removed", "relabelled", "resplit", "repixelled")
+    for title, counts in (("By label", found.by_label), ("By source", found.by_source), ("By origin", found.by_origin)):
+        rows = [(name, *(change.get(kind, 0) for kind in kinds)) for name, change in counts.items() if any(change.get(kind) for kind in kinds)]
+        if rows:
+            out().print(table(title, rows, "", *kinds))
 
 
 def show_checks(title: str, checks: tuple[CheckResult, ...]) -> None:
     """Print every check with its result, the failed ones with their sentences."""
-    from rich.markup import escape
-
     rows = [("[green]holds[/]" if check.passed else "[bold red]fails[/]", check.name, check.checked) for check in checks]
     out().print(table(title, rows, "", "check", "looked at"))
     for check in checks:
@@ -87,8 +126,30 @@ def show_release(report: ReleaseReport, announced: str) -> None:
 
 
 def show_finetune(report: FinetuneReport) -> None:
-    """Print where the model lies and its metrics."""
-    show_report("Fine-tuning", report, "next: curaloop report writes the comparison; curaloop review push asks about what the model is unsure of")
+    """Print the metrics of each task with their intervals, and where the model lies."""
+    state = "was trained before, nothing done" if report.reused else f"{report.seconds:,.1f} s"
+    out().print(
+        f"[bold]Fine-tuning[/]  [green bold]{report.version}[/]  {report.train_images:,} train images, {report.test_patients:,} test patients  [dim]{state}[/]"
+    )
+    rows = []
+    for task, result in report.tasks.items():
+        macro = {name: _interval(value) for name, value in result["macro"].items()}
+        rows.append((task, len(result["classes"]), *macro.values(), _interval(result["balanced_accuracy"]), _interval(result["ece"])))
+    if rows:
+        names = [f"macro {name}" for name in next(iter(report.tasks.values()))["macro"]]
+        out().print(table("On real test patients, 95 % interval", rows, "task", "classes", *names, "balanced accuracy", "ECE"))
+    for task, result in report.tasks.items():
+        if result.get("warning"):
+            out().print(f"[yellow]{task}: {escape(result['warning'])}[/]", soft_wrap=True)
+    out().print(f"model in {escape(report.folder)}", soft_wrap=True)
+    _next("next: curaloop report compares with the version before; curaloop review push asks about what the model is unsure of")
+
+
+def _interval(value: Any) -> str:
+    """Return `0.39 (0.34–0.56)`."""
+    if not isinstance(value, list | tuple) or len(value) != 3 or value[0] is None:
+        return "–"
+    return f"{value[0]:.2f} [dim]({value[1]:.2f}–{value[2]:.2f})[/]"
 
 
 def show_loop(report: LoopReport) -> None:

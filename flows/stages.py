@@ -23,14 +23,16 @@ from curation.project import Project, find_project, read_key
 
 if TYPE_CHECKING:
     import polars as pl
-    from validation.release import ReleaseReport
 
     from adaptation.finetune import FinetuneReport
     from curation.curate import CurateReport
+    from curation.deidentify.files import DeidentifyReport
+    from curation.diffs import VersionDiff
     from curation.ingest import IngestReport
     from flows.settings import Settings
     from synthesis.synthesize import SynthesisReport
     from validation.checks import CheckResult
+    from validation.release import ReleaseReport
     from validation.review.pull import PullReport
     from validation.review.push import PushReport
     from validation.review.status import ReviewStatus
@@ -299,7 +301,7 @@ def run_review_status(work: Work) -> ReviewStatus:
     return review_status(work.project, work.settings.review, url, token, read_key(work.project))
 
 
-def run_diff(work: Work, old: str, new: str) -> Any:
+def run_diff(work: Work, old: str, new: str) -> VersionDiff:
     """Return what changed from one version to another."""
     from curation.diffs import diff_versions
     from curation.versions import open_version
@@ -312,11 +314,10 @@ def run_report(work: Work, version: str | None) -> Path:
     """Write the HTML report of a version and return its path."""
     from flows.report.write_report import write_report
 
-    path: Path = write_report(work.project, version)
-    return path
+    return write_report(work.project, version)
 
 
-def run_deidentify(source: Path, target: Path) -> Any:
+def run_deidentify(source: Path, target: Path) -> DeidentifyReport:
     """Clean a file or folder into `target`; the key is that of the account, a project is not needed."""
     from curation.deidentify.files import deidentify_files
     from flows.console import progress_bar, stdout_to_stderr

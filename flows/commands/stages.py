@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows import stages
-from flows.console import out, print_json, table
+from flows.console import print_json
 from flows.doorstep import at_work, wants_json
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ def gaps(ctx: typer.Context, json: Json = False) -> None:
     if json:
         print_json(found)
         return
-    out().print(table("Gaps", found.rows(), *found.columns))
+    from flows.showing import show_gaps
+
+    show_gaps(found)
 
 
 def synthesize(ctx: typer.Context) -> None:

@@ -26,14 +26,14 @@ def status(ctx: typer.Context, json: Json = False) -> None:
 
 def diff(ctx: typer.Context, old: Annotated[str, typer.Argument()], new: Annotated[str, typer.Argument()], json: Json = False) -> None:
     """Show what changed between two versions, e.g. data-v1 data-v2."""
-    from flows.showing import show_report
+    from flows.showing import show_diff
     from flows.stages import run_diff
 
     found = at_work(ctx, lambda work: run_diff(work, old, new))
     if json:
         print_json(found)
         return
-    show_report(f"{old} → {new}", found, "")
+    show_diff(old, new, found)
 
 
 def verify(ctx: typer.Context, version: Version = None, json: Json = False) -> None:
