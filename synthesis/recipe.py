@@ -15,11 +15,11 @@ class GeneratorSettings(Frozen):
     """A class-conditional diffusion model in pixel space and its training."""
 
     size_px: int = Field(default=32, ge=16, le=512, multiple_of=8, description="images are generated at this size")
-    channels: tuple[int, ...] = Field(default=(48, 96, 128), min_length=2, description="width of the UNet's levels")
+    channels: tuple[int, ...] = Field(default=(32, 64, 96), min_length=2, description="width of the UNet's levels")
     steps: int = Field(default=600, ge=1, description="optimizer steps")
-    batch_size: int = Field(default=32, ge=1)
-    learning_rate: float = Field(default=4e-4, gt=0)
-    ema_decay: float = Field(default=0.995, gt=0, lt=1)
+    batch_size: int = Field(default=16, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    ema_decay: float = Field(default=0.999, gt=0, lt=1, description="longest moving average of the weights; a short training has a shorter one")
     balance: Share = Field(default=1.0, description="1: every class is trained on equally often; 0: every image is")
     flips: tuple[Literal["horizontal", "vertical"], ...] = Field(
         default=("horizontal",), description="what keeps a train image plausible; dermoscopy: both; where the side of the body matters: none"

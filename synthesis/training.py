@@ -14,6 +14,7 @@ from synthesis.network import SCHEDULE, TRAIN_TIMESTEPS
 from synthesis.recipe import GeneratorSettings
 
 MIN_SNR_GAMMA = 5.0
+MIN_WEIGHT = 0.25
 GRADIENT_NORM = 1.0
 AVERAGE_POWER = 17
 
@@ -75,15 +76,15 @@ def draw_batch(step: int, images: Any, labels: Any, weights: Any, null_label: in
 
 
 def loss_weights(signal_to_noise: Any) -> Any:
-    """Return the weight of the squared error of v: the SNR, kept between 1 and 5, over SNR + 1.
+    """Return the weight of the squared error of v: the SNR, kept between 1/4 and 5, over SNR + 1.
 
     The upper bound is min-SNR (Hang et al., 2023), the lower one truncated SNR (Salimans and Ho, 2022): without it the noisiest steps, which
-    decide where things are in the image, count for next to nothing, and a short training puts lesions anywhere.
+    decide where things are in the image, count for next to nothing, and a short training puts lesions anywhere; with a bound of 1 it leaves grain.
 
     Example:
-        SNR 1/4 gives 1 / 1.25 = 0.8; SNR 1 gives 1/2; SNR 9 gives 5/10.
+        SNR 0 gives 1/4; SNR 1 gives 1/2; SNR 9 gives 5/10.
     """
-    return signal_to_noise.clamp(min=1.0, max=MIN_SNR_GAMMA) / (signal_to_noise + 1)
+    return signal_to_noise.clamp(min=MIN_WEIGHT, max=MIN_SNR_GAMMA) / (signal_to_noise + 1)
 
 
 def learning_rate(step: int, settings: GeneratorSettings) -> float:

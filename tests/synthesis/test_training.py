@@ -19,9 +19,9 @@ def test_without_balance_every_image_has_the_same_chance() -> None:
     assert class_weights(torch.tensor([0, 0, 0, 1]), 0.0).tolist() == pytest.approx([1 / 4] * 4)
 
 
-def test_the_weight_of_the_loss_is_the_snr_kept_between_one_and_five() -> None:
+def test_the_weight_of_the_loss_is_the_snr_kept_between_a_quarter_and_five() -> None:
     """The worked values of the docstring."""
-    assert loss_weights(torch.tensor([0.25, 1.0, 9.0])).tolist() == pytest.approx([0.8, 0.5, 0.5])
+    assert loss_weights(torch.tensor([0.0, 1.0, 9.0])).tolist() == pytest.approx([0.25, 0.5, 0.5])
 
 
 def test_a_step_draws_the_same_batch_whenever_it_is_asked() -> None:
