@@ -73,7 +73,6 @@ CODES: dict[str, frozenset[str]] = {
     "AngioFlag": frozenset({"Y", "N"}),
     "RotationDirection": frozenset({"CW", "CC"}),
     "InPlanePhaseEncodingDirection": frozenset({"ROW", "COL", "COLUMN", "OTHER"}),
-    "PhaseEncodingDirection": frozenset({"ROW", "COL", "COLUMN", "OTHER"}),
     "PixelPresentation": frozenset({"COLOR", "MONOCHROME", "MIXED", "TRUE_COLOR"}),
     "VolumetricProperties": frozenset({"VOLUME", "SAMPLED", "DISTORTED", "MIXED"}),
     "VolumeBasedCalculationTechnique": frozenset({"MAX_IP", "MIN_IP", "VOLUME_RENDER", "SURFACE_RENDER", "MPR", "CURVED_MPR", "NONE", "MIXED"}),

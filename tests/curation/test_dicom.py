@@ -234,8 +234,8 @@ def test_enhanced_frames_are_placed_by_their_functional_groups(tmp_path: Path) -
     """One file with four frames in mixed order is one volume."""
     order = [2, 0, 3, 1]
     dataset = a_dataset(
-        SOPClassUID="1.2.840.10008.5.1.4.1.1.4.1", Modality="MR", NumberOfFrames=4, PixelData=b"".join(a_pattern(i).tobytes() for i in order), RescaleSlope=None,
-        RescaleIntercept=None, ImagePositionPatient=None, ImageOrientationPatient=None, PixelSpacing=None,
+        SOPClassUID="1.2.840.10008.5.1.4.1.1.4.1", Modality="MR", NumberOfFrames=4, PixelData=b"".join(a_pattern(i).tobytes() for i in order),
+        RescaleSlope=None, RescaleIntercept=None, ImagePositionPatient=None, ImageOrientationPatient=None, PixelSpacing=None,
     )  # fmt: skip
     shared, orientation, measures = Dataset(), Dataset(), Dataset()
     orientation.ImageOrientationPatient, measures.PixelSpacing = [1, 0, 0, 0, 1, 0], [0.5, 0.7]
@@ -264,25 +264,30 @@ def test_frames_without_a_place_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "code"),
-    [(b"", "EMPTY"), (b"just a note, no image at all\n" * 20, "NOT_DICOM"), (b"\0" * 128 + b"DICM" + b"\xff" * 50, "CORRUPT"), (b"\0" * 128 + b"DICM", "NO_UID")],
+    [
+        (b"", "EMPTY"), (b"just a note, no image at all\n" * 20, "NOT_DICOM"), (b"\0" * 128 + b"DICM" + b"\xff" * 50, "NO_UID"),
+        (b"\0" * 128 + b"DICM", "NO_UID"),
+    ],
 )  # fmt: skip
 def test_files_that_are_no_dicom_say_so(tmp_path: Path, content: bytes, code: str) -> None:
     """Empty, text, broken, or nothing behind the mark."""
     path = tmp_path / "x.dcm"
     path.write_bytes(content)
-    assert header_code(path) in {code, "NO_UID"}
+    assert header_code(path) == code
 
 
 def test_a_header_cut_short_is_truncated(tmp_path: Path) -> None:
     """Pydicom reads such a file without a word."""
     path = a_dicom(tmp_path)
-    path.write_bytes(path.read_bytes()[:700])
-    assert header_code(path) in {"TRUNCATED", "NO_UID"}
+    content = path.read_bytes()
+    for length in (200, 400, 700):
+        path.write_bytes(content[:length])
+        assert header_code(path) == "TRUNCATED"
 
 
 def test_a_file_that_may_not_be_read_says_so(tmp_path: Path) -> None:
     """A folder stands for a file that the system does not let us read."""
-    assert header_code(tmp_path) in {"UNREADABLE", "EMPTY"}
+    assert header_code(tmp_path) == "UNREADABLE"
 
 
 @pytest.mark.parametrize("keyword", ["SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"])
@@ -308,7 +313,7 @@ def test_a_file_without_mark_is_taken_only_if_it_names_an_image_class(tmp_path: 
     assert read_header(path).modality == "CT"
     assert codes_of([path]) == {"SINGLE_SLICE"}
     path.write_bytes(b"\x08\x00" + bytes(range(256)) * 4)
-    assert header_code(path) in {"NOT_DICOM", "CORRUPT"}
+    assert header_code(path) == "NOT_DICOM"
 
 
 def test_unknown_and_undecodable_streams_are_refused(tmp_path: Path) -> None:
@@ -329,15 +334,13 @@ def test_unknown_and_undecodable_streams_are_refused(tmp_path: Path) -> None:
 
 def test_deep_nesting_and_deflated_bombs_are_refused(tmp_path: Path) -> None:
     """Neither the stack nor the memory is exhausted."""
-    nested = b""
-    for _ in range(3000):
-        body = struct.pack("<HHI", 0xFFFE, 0xE000, len(nested)) + nested
-        nested = struct.pack("<HH2sHI", 0x0008, 0x1140, b"SQ", 0, len(body)) + body
+    begin = struct.pack("<HH2sHI", 0x0008, 0x1140, b"SQ", 0, 0xFFFFFFFF) + struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
+    end = struct.pack("<HHIHHI", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
     path = a_dicom(tmp_path)
     content = path.read_bytes()
     start = content.index(b"\x08\x00\x08\x00CS")
-    path.write_bytes(content[:start] + nested + content[start:])
-    assert read_series([path], KEY).outcomes[path].code in {"CORRUPT", "SINGLE_SLICE"}
+    path.write_bytes(content[:start] + begin * 3000 + end * 3000 + content[start:])
+    assert header_code(path) == "CORRUPT"
     meta = content[:start].replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99")
     length = struct.unpack_from("<I", meta, 140)[0] + 2
     meta = meta[:140] + struct.pack("<I", length) + meta[144:]
@@ -401,7 +404,8 @@ def test_an_impossible_spacing_of_an_xray_is_refused(tmp_path: Path, spacing: li
 def test_screens_and_ultrasound_need_a_word_that_no_text_is_burned_in(tmp_path: Path) -> None:
     """With that word they are kept, in RGB."""
     rgb = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-    colour = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.1", "Modality": "US", "SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0,
+    colour = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.1", "Modality": "US", "SamplesPerPixel": 3, "PhotometricInterpretation": "RGB",
+              "PlanarConfiguration": 0,
               "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelData": rgb.tobytes()}  # fmt: skip
     assert codes_of([a_dicom(tmp_path, **colour)]) == {"BURNED_IN_TEXT"}
     kept = read_series([a_dicom(tmp_path, BurnedInAnnotation="NO", **colour)], KEY).images[0]
@@ -417,9 +421,7 @@ def test_every_file_that_pydicom_ships_gets_an_answer() -> None:
         try:
             series.setdefault(read_header(path).series_uid, []).append(path)
         except ImageError as error:
-            refused += 1
-            assert error.code
-            assert error.reason
+            refused += bool(error.code and error.reason)
     results = [read_series(paths, KEY) for paths in series.values()]
     outcomes = [outcome for result in results for outcome in result.outcomes.values()]
     assert len(outcomes) + refused == len(files)
@@ -454,10 +456,12 @@ def test_real_series_are_judged_by_what_they_are(folder: str, expected: set[tupl
     if not (SHARED / folder).is_dir():
         pytest.skip(f"real data are not here: {SHARED / folder}")
     series: dict[str, list[Path]] = {}
+    refused: set[str] = set()
     for path in sorted(path for path in (SHARED / folder).rglob("*") if path.is_file()):
         try:
             series.setdefault(read_header(path).series_uid, []).append(path)
         except ImageError as error:
-            assert error.code in ("NOT_AN_IMAGE", "NOT_DICOM")
+            refused.add(error.code)
+    assert refused <= {"NOT_AN_IMAGE", "NOT_DICOM"}
     found = {(outcome.outcome, outcome.code) for paths in series.values() for outcome in read_series(paths, KEY).outcomes.values()}
     assert found == expected

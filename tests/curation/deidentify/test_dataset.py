@@ -1,0 +1,91 @@
+"""What the allow-list copies, and in which form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from curation.deidentify import allowed
+from curation.deidentify.dataset import clean_dataset
+from curation.pseudonyms import pseudonym, pseudonymous_uid
+from tests.curation.dicom_builders import ROOT, a_dataset
+
+KEY = b"k" * 32
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value", "expected"),
+    [
+        ("PixelSpacing", [0.5, 0.25], [0.5, 0.25]), ("EchoTime", "12.5", 12.5), ("SeriesNumber", "7", 7), ("SeriesNumber", "1957031", None),
+        ("ImageType", ["DERIVED", "SECONDARY", "QUASTENFLOSSER"], ["DERIVED", "SECONDARY"]), ("BodyPartExamined", "HEAD", "HEAD"),
+        ("BodyPartExamined", "WILHELMINE", None), ("PatientPosition", "HFS", "HFS"), ("StudyDescription", "anything", None), ("StudyTime", "101112", ""),
+        ("Manufacturer", "SIEMENS Healthineers Quastenflosser", "Siemens"), ("OperatorsName", "Xaver", None), ("ContentDate", "20209999", None),
+    ],
+)  # fmt: skip
+def test_elements_are_copied_only_as_what_they_should_be(keyword: str, value: Any, expected: Any) -> None:
+    """Numbers as numbers, codes from their list, text never."""
+    clean = clean_dataset(a_dataset(**{keyword: value}), KEY)
+    assert clean.get(keyword) == expected
+
+
+def test_a_number_under_a_wrong_representation_is_dropped() -> None:
+    """Text that calls itself SliceThickness is no thickness."""
+    dataset = a_dataset()
+    dataset.add_new(0x00180050, "LO", "3.5")
+    assert "SliceThickness" not in clean_dataset(dataset, KEY)
+
+
+def test_entries_of_sequences_follow_the_same_rule() -> None:
+    """Nested text goes, nested numbers and UIDs stay; a sequence that is not listed goes whole."""
+    entry, lut = Dataset(), Dataset()
+    entry.ReferencedSOPInstanceUID, entry.PatientComments = f"{ROOT}.77", "Quastenflosser"
+    lut.WindowCenter, lut.WindowWidth, lut.WindowCenterWidthExplanation = 40, 400, "Quastenflosser"
+    dataset = a_dataset(SourceImageSequence=Sequence([entry]), FrameVOILUTSequence=Sequence([lut]), RequestAttributesSequence=Sequence([entry]))
+    clean = clean_dataset(dataset, KEY)
+    assert "RequestAttributesSequence" not in clean
+    assert clean.SourceImageSequence[0].to_json_dict().keys() == {"00081155"}
+    assert clean.SourceImageSequence[0].ReferencedSOPInstanceUID == pseudonymous_uid(KEY, f"{ROOT}.77")
+    assert (clean.FrameVOILUTSequence[0].WindowWidth, "WindowCenterWidthExplanation" in clean.FrameVOILUTSequence[0]) == (400, False)
+
+
+def test_the_patient_is_a_pseudonym_and_the_name_too() -> None:
+    """Of the key and the raw id; a patient without id is known by the study."""
+    clean = clean_dataset(a_dataset(), KEY)
+    assert clean.PatientID == clean.PatientName == pseudonym(KEY, "patient", "PID-4711-X")
+    assert clean_dataset(a_dataset(PatientID=None), KEY).PatientID == pseudonym(KEY, "patient", f"study {ROOT}.2")
+
+
+def test_colour_is_written_as_rgb_pixel_by_pixel() -> None:
+    """Planes one after the other are woven together."""
+    rgb = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    dataset = a_dataset(
+        SamplesPerPixel=3,
+        PhotometricInterpretation="RGB",
+        PlanarConfiguration=1,
+        BitsAllocated=8,
+        BitsStored=8,
+        HighBit=7,
+        PixelData=rgb.transpose(2, 0, 1).tobytes(),
+    )
+    clean = clean_dataset(dataset, KEY)
+    assert (clean.PlanarConfiguration, clean.PhotometricInterpretation) == (0, "RGB")
+    assert clean.PixelData == rgb.tobytes()
+
+
+def test_every_keyword_of_the_allow_list_is_in_the_standard_and_no_text() -> None:
+    """A typing error would silently drop an element; a text element would be a leak."""
+    from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+    kinds = {
+        allowed.NUMBERS: {"DS", "IS", "US", "UL", "FD", "FL", "US or SS"}, allowed.UIDS: {"UI"}, allowed.CLASS_UIDS: {"UI"}, allowed.DATES: {"DA"},
+        allowed.POINTERS: {"AT"}, allowed.SEQUENCES: {"SQ"}, allowed.TABLES: {"OW", "US or OW"}, frozenset(allowed.CODES): {"CS", "LO"},
+    }  # fmt: skip
+    for keywords, vrs in kinds.items():
+        for keyword in keywords:
+            tag = tag_for_keyword(keyword)
+            assert tag is not None, keyword
+            assert dictionary_VR(tag) in vrs, keyword
