@@ -11,7 +11,7 @@ from curation.modalities import with_task
 from curation.recipe import SplitSettings
 
 SIDES = ("train", "test", "val")  # of equal needs, the first one is served
-Stratum = tuple[str, str | None]
+Stratum = tuple[str, str | None] | tuple[str]  # a label of a task, or the whole task
 
 
 def assign_splits(rows: pl.DataFrame, settings: SplitSettings) -> pl.DataFrame:
@@ -30,10 +30,15 @@ def assign_splits(rows: pl.DataFrame, settings: SplitSettings) -> pl.DataFrame:
         sides=pl.col("split").drop_nulls().unique().sort(), strata=pl.struct("task", "label").unique(maintain_order=False)
     )
     fixed = {name: (sides[0] if len(sides) == 1 else "train") for name, sides in groups.select("group_id", "sides").iter_rows() if sides}
-    strata = {name: [(part["task"], part["label"]) for part in parts] for name, parts in groups.select("group_id", "strata").iter_rows()}
+    strata = {name: _strata(parts) for name, parts in groups.select("group_id", "strata").iter_rows()}
     chosen = fixed | _place_new(strata, fixed, settings)
     split = pl.col("group_id").replace_strict(chosen, default=None, return_dtype=pl.String) if chosen else pl.col("split")
     return rows.with_columns(split=pl.when(pl.col("origin") == "synthetic").then(pl.lit("train")).otherwise(split))
+
+
+def _strata(parts: list[dict[str, str]]) -> list[Stratum]:
+    """Return the labels that a group carries, and its tasks, which decide where labels are too rare to."""
+    return [*((part["task"], part["label"]) for part in parts), *((task,) for task in {part["task"] for part in parts})]
 
 
 def find_moved_groups(rows: pl.DataFrame) -> list[str]:

@@ -116,8 +116,7 @@ def commit_files(project: Project, paths: Sequence[Path | str], message: str) ->
     run_git(project.root, "add", "--", *names)
     changed = run_git(project.root, "status", "--porcelain", "--untracked-files=no", "--", *names)
     if changed:
-        identity = [] if _asks_git(project.root, "config", "user.email") else ["-c", "user.name=Curaloop", "-c", "user.email=curaloop@localhost"]
-        run_git(project.root, *identity, "commit", "-q", "-m", message, "--", *names)
+        run_git(project.root, *_identity(project.root), "commit", "-q", "-m", message, "--", *names)
     return run_git(project.root, "rev-parse", "HEAD")
 
 
@@ -149,17 +148,22 @@ def track_and_tag(project: Project, version: str, message: str) -> str:
 
 
 def tag_untagged(project: Project) -> str | None:
-    """Tag the release at HEAD if its tag is missing because the process was killed between commit and tag; return its name."""
-    version = _trailer(_asks_git(project.root, "log", "-1", "--format=%B"))
+    """Tag the newest release if its tag is missing because the process was killed between commit and tag; return its name."""
+    commit, _, message = _asks_git(project.root, "log", "-1", f"--grep=^{TRAILER}: ", "--format=%H%n%B", "HEAD").partition("\n")
+    version = _trailer(message)
     if version is None or _asks_git(project.root, "tag", "--list", version):
         return None
-    _tag(project, version, "HEAD")
+    _tag(project, version, commit)
     return version
 
 
 def _tag(project: Project, version: str, commit: str) -> None:
-    identity = [] if _asks_git(project.root, "config", "user.email") else ["-c", "user.name=Curaloop", "-c", "user.email=curaloop@localhost"]
-    run_git(project.root, *identity, "tag", "-a", version, "-m", f"Dataset {version}", commit)
+    run_git(project.root, *_identity(project.root), "tag", "-a", version, "-m", f"Dataset {version}", commit)
+
+
+def _identity(root: Path) -> list[str]:
+    """Return git options that name an author, for users who have told git none."""
+    return [] if _asks_git(root, "config", "user.email") else ["-c", "user.name=Curaloop", "-c", "user.email=curaloop@localhost"]
 
 
 def _trailer(message: str) -> str | None:

@@ -69,6 +69,12 @@ def test_shares_are_kept_for_every_label() -> None:
     assert counts["n"].to_list() == [20, 60, 20] * 3
 
 
+def test_labels_of_two_patients_spread_over_val_and_test() -> None:
+    """Five labels of two patients each: every label trains, and neither of the other sides is empty."""
+    done = assign_splits(assign_groups(a_manifest(10, images_per_patient=1, labels=tuple("abcde"))), SplitSettings())
+    assert dict(done.group_by("split").len().iter_rows()) == {"train": 5, "val": 2, "test": 3}
+
+
 def test_a_group_that_is_found_on_two_sides_goes_to_train() -> None:
     """A duplicate joined a train patient with a test patient."""
     rows = a_manifest(2, images_per_patient=1).with_columns(group_id=pl.lit("g"), split=pl.Series(["test", "train"]))

@@ -113,10 +113,14 @@ def test_a_release_without_its_tag_gets_it_back(tmp_path: Path) -> None:
     project = a_repository(tmp_path, "")
     put(project, "data-v1")
     track_and_tag(project, "data-v1", "Release data-v1")
+    released = run_git(project.root, "rev-parse", "HEAD")
     run_git(project.root, "tag", "-d", "data-v1")
+    (project.records / "ledger.jsonl").write_text("{}\n{}\n")
+    commit_files(project, ["records"], "Go on")
     assert tag_untagged(project) == "data-v1"
     assert tag_untagged(project) is None
     assert run_git(project.root, "tag", "--list") == "data-v1"
+    assert run_git(project.root, "rev-parse", "data-v1^{commit}") == released
 
 
 def test_a_missing_version_names_those_that_exist(tmp_path: Path) -> None:
