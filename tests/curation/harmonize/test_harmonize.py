@@ -35,7 +35,8 @@ def test_resampling_keeps_every_point_where_it_is(spacing_mm: tuple[float, float
     volume = a_ramp((16, 18, 20), spacing_mm, affine)
     resampled = resample_volume(volume, spacing_mm, target_mm)
     expected = a_ramp(resampled.shape, target_mm, resampled_affine(affine, spacing_mm, target_mm))
-    inner = tuple(slice(margin := int(np.ceil(3 * max(1, old / new))), size - margin) for size, old, new in zip(resampled.shape, spacing_mm, target_mm, strict=True))
+    margins = [int(np.ceil(3 * max(1, old / new))) for old, new in zip(spacing_mm, target_mm, strict=True)]
+    inner = tuple(slice(margin, size - margin) for size, margin in zip(resampled.shape, margins, strict=True))
     np.testing.assert_allclose(resampled[inner], expected[inner], atol=float(np.dot(spacing_mm, (3, 2, 1))) / 8 + 1e-2)
 
 
