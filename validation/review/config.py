@@ -14,11 +14,17 @@ INSTRUCTION = (
 )
 
 STYLE = """
-.review { display: flex; gap: 24px; align-items: flex-start; }
+.review { display: flex; gap: 20px; align-items: flex-start; }
 .review .picture { flex: 3 1 0; min-width: 0; }
-.review .questions { flex: 1 1 0; min-width: 260px; max-width: 420px; position: sticky; top: 0; }
-.review .questions .ant-radio-wrapper, .review .questions .ant-checkbox-wrapper { font-size: 15px; }
-.review .question { margin-bottom: 14px; }
+.review .questions { flex: 1 1 0; min-width: 250px; max-width: 420px; }
+.review .question { margin-bottom: 10px; }
+.review .question h5 { margin: 0 0 4px; font-size: 16px; }
+.review .question .lsf-choice__item { margin: 0; padding: 1px 0; min-height: 0; }
+.review .question .lsf-choice__checkbox { margin: 0 12px 0 0; padding: 0; min-height: 0; line-height: 24px; }
+.review .questions .lsf-choice__checkbox { font-size: 15px; }
+.review [data-testid=textarea-counts], .review [data-testid=textarea-instruction] { display: none; }
+.lsf-sidepanels__wrapper_align_right { display: none; }
+.lsf-sidepanels { padding-right: 0 !important; }
 """
 
 
@@ -28,27 +34,28 @@ def labeling_config(reasons: tuple[str, ...]) -> str:
     return f"""<View className="review">
   <Style>{STYLE}</Style>
   <View className="picture">
-    <Image name="image" value="$image" zoom="true" zoomControl="true" brightnessControl="true" contrastControl="true" maxWidth="100%" crosshair="false"/>
+    <Image name="image" value="$image" zoom="true" zoomControl="true" brightnessControl="true" contrastControl="true"
+      maxWidth="100%" horizontalAlignment="center"/>
   </View>
   <View className="questions">
     <View className="question">
-      <Header value="What does the image show?" size="4"/>
+      <Header value="What does the image show?" size="5"/>
       <Choices name="label" toName="image" value="$choices" choice="single-radio" showInline="false" required="true"
         requiredMessage="Choose the class that comes closest"/>
     </View>
     <View className="question">
-      <Header value="Usable for training?" size="4"/>
+      <Header value="Usable for training?" size="5"/>
       <Choices name="usable" toName="image" choice="single-radio" showInline="true" required="true" requiredMessage="Say whether the image is usable">
         <Choice value="yes" hotkey="y"/><Choice value="no" hotkey="n"/>
       </Choices>
     </View>
     <View className="question" visibleWhen="choice-selected" whenTagName="usable" whenChoiceValue="no">
-      <Header value="Why not?" size="4"/>
-      <Choices name="reasons" toName="image" choice="multiple" showInline="false" required="true" requiredMessage="Choose at least one reason">
+      <Header value="Why not?" size="5"/>
+      <Choices name="reasons" toName="image" choice="multiple" showInline="true" required="true" requiredMessage="Choose at least one reason">
         {offered}
       </Choices>
     </View>
-    <TextArea name="comment" toName="image" rows="2" maxSubmissions="1" editable="true" placeholder="Comment (no names, no numbers of patients)"/>
+    <TextArea name="comment" toName="image" rows="2" maxSubmissions="1" editable="true" placeholder="Comment, without anything that names a patient"/>
   </View>
 </View>"""
 

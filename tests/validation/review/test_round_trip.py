@@ -100,7 +100,7 @@ def test_a_second_push_adds_nothing_and_a_killed_one_is_completed(label_studio: 
     project = a_review_project(tmp_path, label_studio.files_root)
     push(project, label_studio)
     assert push(project, label_studio).created == 0
-    number, tasks = tasks_of(project, label_studio)
+    _, tasks = tasks_of(project, label_studio)
     import httpx
 
     with httpx.Client(base_url=label_studio.url, headers={"Authorization": f"Token {label_studio.token}"}) as client:
