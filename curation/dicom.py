@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 NOT_AN_IMAGE = "NOT_AN_IMAGE"
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+OWNER_NAMES = ("PatientID", "StudyInstanceUID", "Modality")
+CONTENT_NAMES = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept")
 TEXT_MODALITIES = frozenset({"US", "SC", "OT"})
 HEADER_TAGS = [
     "SOPClassUID", "SOPInstanceUID", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "Rows", "Columns", "NumberOfFrames",
@@ -62,12 +64,23 @@ class SeriesResult(NamedTuple):
 
 
 class Instance(NamedTuple):
-    """One decoded file: `frames` are stored values, `(F, H, W)` or `(F, H, W, 3)`; the data set has lost its pixels."""
+    """One decoded file.
+
+    Attributes:
+        path: where it is.
+        dataset: its header; the pixels are gone.
+        frames: stored values, `(F, H, W)` or `(F, H, W, 3)`.
+        instance_uid: raw.
+        owner: raw values of `OWNER_NAMES`; a series has one owner.
+        content: what makes two files the same image: hash of the pixels, and their place and meaning.
+    """
 
     path: Path
     dataset: Dataset
     frames: Pixels
-    pixels_sha256: str
+    instance_uid: str
+    owner: tuple[str, ...]
+    content: tuple[str, ...]
 
 
 def read_header(path: Path) -> SeriesKey:
@@ -112,7 +125,7 @@ def read_series(paths: Iterable[Path], key: bytes) -> SeriesResult:
         outcomes.update((instance.path, _refusal(conflict)) for instance in instances)
         instances = []
     images: list[Acquired] = []
-    if instances and family_of(text_of(instances[0].dataset, "Modality")) in ("ct", "mr"):
+    if instances and family_of(instances[0].owner[-1]) in ("ct", "mr"):
         _keep_volumes(instances, key, images, outcomes)
     else:
         _keep_images(instances, key, images, outcomes)
@@ -135,8 +148,10 @@ def read_instance(path: Path) -> Instance:
         check_instance(dataset)
         refuse_visible_identity(dataset)
     frames = decode_frames(dataset)
-    del dataset.PixelData
-    return Instance(path, dataset, frames, hash_pixels(frames))
+    with guarded():
+        del dataset.PixelData
+        owner, place = (tuple(text_of(dataset, name) for name in names) for names in (OWNER_NAMES, CONTENT_NAMES))
+        return Instance(path, dataset, frames, text_of(dataset, "SOPInstanceUID"), owner, (hash_pixels(frames), *place))
 
 
 def check_instance(dataset: Dataset) -> None:
@@ -175,29 +190,23 @@ def _drop_repeats(instances: list[Instance], outcomes: dict[Path, Outcome]) -> l
     """Keep the first of equal instances; refuse all that share a UID but not their pixels and place."""
     by_uid: dict[str, list[Instance]] = {}
     for instance in instances:
-        by_uid.setdefault(text_of(instance.dataset, "SOPInstanceUID"), []).append(instance)
+        by_uid.setdefault(instance.instance_uid, []).append(instance)
     unique: dict[tuple[str, ...], Instance] = {}
     for same in by_uid.values():
-        if len({_content(instance) for instance in same}) > 1:
+        if len({instance.content for instance in same}) > 1:
             conflict = Outcome("quarantined", "UID_CONFLICT", "several files claim one instance UID with different pixels or places")
             outcomes.update((instance.path, conflict) for instance in same)
             continue
         for instance in same:
-            if unique.setdefault(_content(instance), instance) is not instance:
+            if unique.setdefault(instance.content, instance) is not instance:
                 outcomes[instance.path] = Outcome("duplicate", "SAME_PIXELS", "the same pixels at the same place are in an earlier file of the series")
     return list(unique.values())
 
 
-def _content(instance: Instance) -> tuple[str, ...]:
-    """Return what makes two files the same image: pixels, place, and what tells volumes at one place apart."""
-    names = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept")
-    return (instance.pixels_sha256, *(text_of(instance.dataset, name) for name in names))
-
-
 def _conflict(instances: list[Instance]) -> ImageError | None:
     """Return why files cannot be one series: they name different patients, studies or modalities."""
-    for name in ("PatientID", "StudyInstanceUID", "Modality"):
-        if len({text_of(instance.dataset, name) for instance in instances}) > 1:
+    for index, name in enumerate(OWNER_NAMES):
+        if len({instance.owner[index] for instance in instances}) > 1:
             return ImageError("IDENTITY", f"files of one series differ in {name}")
     return None
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 4 << 30
 MAX_INFLATED_BYTES = 64 << 20
 MAX_INFLATION = 100
+RUST_PANIC = "PanicException"
+"""The RLE decoder is written in Rust, and its panics are no `Exception` and cannot be imported."""
+
 PREAMBLE_BYTES = 132
 DEFLATED_SYNTAX = b"1.2.840.10008.1.2.1.99"
 UNDEFINED_LENGTH = 0xFFFFFFFF
@@ -37,7 +40,7 @@ PARSE_ERRORS = (
 @contextmanager
 def guarded(code: str = "CORRUPT", reason: str = "an element of the file cannot be read") -> Iterator[None]:
     """Silence pydicom and turn what it raises into an `ImageError` that quotes nothing of the file."""
-    from pydicom.errors import InvalidDicomError
+    from pydicom.errors import BytesLengthException, InvalidDicomError
 
     logger = logging.getLogger("pydicom")
     was_disabled, logger.disabled = logger.disabled, True
@@ -47,8 +50,12 @@ def guarded(code: str = "CORRUPT", reason: str = "an element of the file cannot 
             yield
     except OSError as error:
         raise ImageError("UNREADABLE", f"the file cannot be read: {error.strerror or 'input error'}") from None
-    except (*PARSE_ERRORS, InvalidDicomError) as error:
+    except (*PARSE_ERRORS, InvalidDicomError, BytesLengthException) as error:
         raise ImageError(code, f"{reason} ({type(error).__name__})") from None
+    except BaseException as error:
+        if type(error).__name__ != RUST_PANIC:
+            raise
+        raise ImageError(code, f"{reason} (panic)") from None
     finally:
         logger.disabled = was_disabled
 

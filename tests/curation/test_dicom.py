@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pydicom
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
@@ -427,6 +429,22 @@ def test_every_file_that_pydicom_ships_gets_an_answer() -> None:
     assert len(outcomes) + refused == len(files)
     assert sum(len(result.images) for result in results) >= 4
     assert all(outcome.outcome == "kept" or (outcome.code and outcome.reason) for outcome in outcomes)
+
+
+FUZZED = ("MR_small.dcm", "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "MR_small_expb.dcm", "priv_SQ.dcm")
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(FUZZED), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=6), st.integers(0, 6)), min_size=1, max_size=6))
+def test_bytes_changed_at_random_never_escape_as_another_error(tmp_path: Path, name: str, edits: list[tuple[float, bytes, int]]) -> None:
+    """Bytes are replaced, inserted and removed, mostly in the header; a panic of the RLE decoder counts as corrupt, too."""
+    content = bytearray((PYDICOM_FILES / name).read_bytes())
+    for place, new, removed in edits:
+        begin = int(place**3 * len(content))
+        content[begin : begin + removed] = new
+    path = tmp_path / "fuzzed.dcm"
+    path.write_bytes(content)
+    assert set(read_series([path], KEY).outcomes) == {path}
 
 
 @real_data
