@@ -30,8 +30,10 @@ def assign_splits(rows: pl.DataFrame, settings: SplitSettings) -> pl.DataFrame:
         sides=pl.col("split").drop_nulls().unique().sort(), strata=pl.struct("task", "label").unique(maintain_order=False)
     )
     fixed = {name: (sides[0] if len(sides) == 1 else "train") for name, sides in groups.select("group_id", "sides").iter_rows() if sides}
-    strata = {name: _strata(parts) for name, parts in groups.select("group_id", "strata").iter_rows()}
-    chosen = fixed | _place_new(strata, fixed, settings)
+    chosen = fixed
+    if len(fixed) < groups.height:
+        strata = {name: _strata(parts) for name, parts in groups.select("group_id", "strata").iter_rows()}
+        chosen = fixed | _place_new(strata, fixed, settings)
     split = pl.col("group_id").replace_strict(chosen, default=None, return_dtype=pl.String) if chosen else pl.col("split")
     return rows.with_columns(split=pl.when(pl.col("origin") == "synthetic").then(pl.lit("train")).otherwise(split))
 

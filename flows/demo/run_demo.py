@@ -217,7 +217,7 @@ def conclude(work: Work, truth: GroundTruth, services: Services, clock: Timings,
     say(table("Found of what was planted", [(f.fault, f.planted, f.found, f.how) for f in findings], "fault", "planted", "found", "how"))
     say(f"sound images in quarantine: {false_alarms(project, truth)}    files with a patient's name or number: {len(leaks)}")
     difference = run_diff(work, first, second)
-    say(f"{first} → {second}: {len(difference.added)} added, {len(difference.removed)} removed, {len(difference.relabelled)} relabelled")
+    say(f"{first} → {second}: {difference.added} added, {difference.removed} removed, {difference.relabelled} relabelled")
     say()
     say(table("Where the time went", [(what, round(seconds, 1)) for what, seconds in clock.steps.items()], "step", "seconds"))
     say(f"{time.monotonic() - clock.started:.0f} s in all")
