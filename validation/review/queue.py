@@ -68,11 +68,13 @@ def build_queue(
 
 
 def with_uncertainty(rows: pl.DataFrame, uncertainty: pl.DataFrame | None) -> pl.DataFrame:
-    """Return the rows with the last model's uncertainty where it has one."""
+    """Return the rows with the last model's `uncertainty`, and `label_issue_score` if it tells one, where it has judged them."""
     if uncertainty is None or uncertainty.is_empty():
         return rows
-    new = uncertainty.select("image_id", pl.col("uncertainty").cast(pl.Float64).alias("_new")).unique("image_id", keep="first", maintain_order=True)
-    return rows.join(new, on="image_id", how="left").with_columns(uncertainty=pl.coalesce("_new", "uncertainty")).drop("_new")
+    told = [name for name in ("uncertainty", "label_issue_score") if name in uncertainty.columns]
+    new = uncertainty.select("image_id", pl.col(told).cast(pl.Float64).name.prefix("_")).unique("image_id", keep="first", maintain_order=True)
+    joined = rows.join(new, on="image_id", how="left", maintain_order="left")
+    return joined.with_columns(pl.coalesce(f"_{name}", name).alias(name) for name in told).select(rows.columns)
 
 
 def _eligible(rows: pl.DataFrame, taken: Collection[str]) -> pl.DataFrame:

@@ -143,7 +143,7 @@ def record_verdict_decisions(project: Project, before: pl.DataFrame, after: pl.D
     written = 0
     for row in after.select(DECISION).sort("image_id").iter_rows(named=True):
         image_id, new = row["image_id"], _decision(row)
-        is_judged = row["verdict"] is not None or row["route"] == "disagreement"
+        is_judged = row["readers"] is not None  # a screen's refusal is not the readers'
         if not is_judged or new == newest.get(image_id):
             continue
         action = row["verdict"] or "disagreed"

@@ -124,3 +124,9 @@ def test_each_decision_is_in_the_ledger_exactly_once(tmp_path: Path) -> None:
     assert record_verdict_decisions(project, after, changed) == 1
     assert [line["action"] for line in read_ledger(project.ledger)] == ["relabelled", "rejected"]
     assert verify_ledger(project.ledger) == 2
+
+
+def test_what_a_screen_refused_is_no_decision_of_the_readers(tmp_path: Path) -> None:
+    """A candidate that the screens rejected adds no line."""
+    refused = MADE.with_columns(verdict=pl.lit("rejected"))
+    assert record_verdict_decisions(Project(tmp_path), refused, apply_verdicts(refused, [])) == 0
