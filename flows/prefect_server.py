@@ -111,6 +111,7 @@ def _spawn(arguments: list[str], environment: dict[str, str], home: Path, log: P
             [sys.executable, "-m", "prefect", *arguments],
             env=environment, cwd=home, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
+    process.returncode = 0  # it outlives us on purpose; without this, Python warns of a child that still runs
     return Started(process.pid, psutil.Process(process.pid).create_time())
 
 
