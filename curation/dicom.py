@@ -89,7 +89,15 @@ def read_header(path: Path) -> SeriesKey:
     Raises:
         ImageError: NOT_AN_IMAGE for an object that is whole but holds no picture of a patient (report, plan, directory); else why it cannot be used.
     """
-    dataset = open_dataset(path, HEADER_TAGS)
+    return describe(open_dataset(path, HEADER_TAGS))
+
+
+def describe(dataset: Dataset) -> SeriesKey:
+    """Return what an opened data set is.
+
+    Raises:
+        ImageError: as `read_header`.
+    """
     with guarded():
         sop_class_uid = text_of(dataset, "SOPClassUID") or text_of(dataset.file_meta, "MediaStorageSOPClassUID")
         rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
@@ -142,8 +150,8 @@ def read_instance(path: Path) -> Instance:
     Raises:
         ImageError: the file cannot be used, whatever the rest of its series is.
     """
-    read_header(path)
     dataset = open_dataset(path)
+    describe(dataset)
     with guarded():
         check_instance(dataset)
         refuse_visible_identity(dataset)

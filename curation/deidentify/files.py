@@ -17,7 +17,7 @@ import numpy as np
 
 from curation.deidentify.dataset import clean_dataset, encode_dataset
 from curation.deidentify.harvest import harvest_identifiers, refuse_leaks
-from curation.dicom import NOT_AN_IMAGE, read_header, refuse_visible_identity
+from curation.dicom import NOT_AN_IMAGE, describe, refuse_visible_identity
 from curation.dicom_reading import guarded, open_dataset
 from curation.errors import ImageError, UsageError
 from curation.nifti import read_nifti
@@ -122,8 +122,8 @@ def clean_dicom(path: Path, key: bytes) -> Cleaned:
     Raises:
         ImageError: NOT_AN_IMAGE, BURNED_IN_TEXT, RECOGNIZABLE, LEAK, or why the file cannot be read.
     """
-    read_header(path)
     dataset = open_dataset(path)
+    describe(dataset)
     with guarded():
         refuse_visible_identity(dataset)
     identifiers = harvest_identifiers(dataset)
