@@ -1,0 +1,53 @@
+"""What goes to stdout and what does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from flows.console import print_json, stdout_to_stderr, to_plain
+
+
+@dataclass(frozen=True)
+class Part:
+    """A nested report."""
+
+    path: Path
+    share: float
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A report with everything in it that reports hold."""
+
+    parts: tuple[Part, ...]
+    rows: pl.DataFrame
+    counts: dict[str, int]
+    values: np.ndarray[tuple[int], np.dtype[np.float64]]
+
+
+def test_any_report_becomes_plain_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """Tables become lists of rows, paths text, what is not a number null."""
+    whole = Whole((Part(Path("a/b"), float("nan")),), pl.DataFrame({"label": ["x"], "n": [1]}), {"kept": 3}, np.array([0.5, np.inf]))
+    print_json(whole)
+    expected = {"parts": [{"path": "a/b", "share": None}], "rows": [{"label": "x", "n": 1}], "counts": {"kept": 3}, "values": [0.5, None]}
+    assert json.loads(capsys.readouterr().out) == expected == to_plain(whole)
+
+
+def test_what_children_and_libraries_print_goes_to_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+    """Python code, child processes and writes to the file descriptor alike."""
+    with stdout_to_stderr():
+        print("python")
+        subprocess.run(["echo", "child"], check=True)
+        os.write(1, b"descriptor\n")
+    print("result")
+    captured = capfd.readouterr()
+    assert captured.out == "result\n"
+    assert sorted(captured.err.split()) == ["child", "descriptor", "python"]
