@@ -49,7 +49,11 @@ def _resize(plane: npt.NDArray[np.float32], rows: tuple[int, float] | None, colu
     if plane.shape[along] == 1:
         return np.repeat(plane, size, axis=along)
     scales = (1.0, factor) if rows else (factor, 1.0)
-    resized = cv2.resize(plane, None, fx=scales[0], fy=scales[1], interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    try:
+        resized = cv2.resize(plane, None, fx=scales[0], fy=scales[1], interpolation=method)
+    except cv2.error:
+        raise ImageError("RESAMPLE", "the volume cannot be resampled to the target spacing") from None
     return _fit(np.asarray(resized, np.float32), size, along)
 
 
@@ -81,7 +85,10 @@ def resize_longest(image: Pixels, size_px: int) -> npt.NDArray[np.float32]:
     factor = size_px / max(height, width)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(np.ascontiguousarray(image, np.float32), size, interpolation=method), np.float32)
+    try:
+        return np.asarray(cv2.resize(np.ascontiguousarray(image, np.float32), size, interpolation=method), np.float32)
+    except cv2.error:
+        raise ImageError("RESAMPLE", "the image cannot be resized to the target size") from None
 
 
 def round_to(values: npt.NDArray[np.floating[Any]], dtype: type[np.integer[Any]]) -> Pixels:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from datetime import date
@@ -196,9 +197,10 @@ def _shifted(text: str | None, patient: str | None, source: SourceSettings, secr
 
 def _number_or_text(text: str) -> float | str:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return text
+    return number if math.isfinite(number) else text
 
 
 def _recipe_key(source: SourceSettings, name: str) -> str:

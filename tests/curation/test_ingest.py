@@ -21,10 +21,14 @@ from curation.errors import UsageError
 from curation.ingest import IngestReport, ingest
 from curation.intake import read_intake
 from curation.manifest import read_manifest, write_manifest
+from curation.merge import read_parts
 from curation.pixels import decode, hash_pixels
 from curation.project import Project
+from curation.reading import crash_part
 from curation.recipe import ColourSettings, HarmonizeSettings, SourceSettings
 from curation.shards import Place, ShardReader
+from curation.sources.table import Lookup
+from curation.units import Chunk, Unit, UnitFile
 from tests.builders import a_synthetic_record
 from tests.curation_builders import a_nifti, a_picture, a_raster
 
@@ -270,6 +274,30 @@ def test_a_deleted_workspace_comes_back(tmp_path: Path) -> None:
     shutil.rmtree(project.workspace)
     run(project, a_source(folder))
     assert read_manifest(project.manifest).equals(rows)
+
+
+def test_what_was_released_comes_back_without_a_workspace(tmp_path: Path) -> None:
+    """The released manifest stands in for the working one: splits stay, and no image is stored twice."""
+    folder = fill(tmp_path / "in", range(3))
+    project = Project(tmp_path / "p")
+    run(project, a_source(folder))
+    shutil.copytree(project.working_shards, project.released_shards)
+    released = read_manifest(project.manifest).with_columns(split=pl.lit("val"))
+    write_manifest(released, project.data / "manifest.parquet")
+    shutil.rmtree(project.workspace)
+    assert run(project, a_source(folder)).new_images == 0
+    assert read_manifest(project.manifest).equals(released)
+    assert not project.working_shards.exists()
+
+
+def test_a_file_that_kills_its_reader_goes_to_quarantine(tmp_path: Path) -> None:
+    """What the parent writes in the name of a dead worker is read like any other part."""
+    path = fill(tmp_path / "in", [1]) / "001.png"
+    file = UnitFile("001.png", path, path.stat().st_size, path.stat().st_mtime_ns, None, Lookup())
+    chunk = Chunk("chunk", (Unit("clinic", "raster", "001.png", (file,)),), SETTINGS, KEY, tmp_path / "parts")
+    files, rows = read_parts(chunk.folder, [crash_part(chunk)])
+    assert [(told["outcome"], told["code"], told["sha256"] is not None) for told in files] == [("quarantined", "CRASHED", True)]
+    assert rows.is_empty()
 
 
 BAD = {
