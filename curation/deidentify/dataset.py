@@ -158,7 +158,7 @@ def _write_identity(clean: Dataset, dataset: Dataset, key: bytes, patient: str) 
     clean.PatientID = clean.PatientName = pseudonym(key, "patient", patient)
     for keyword in allowed.EMPTY:
         setattr(clean, keyword, "")
-    for keyword in ("StudyDate", "PatientSex"):
+    for keyword in ("StudyDate", "PatientSex", "SeriesNumber", "InstanceNumber"):
         if keyword not in clean:
             setattr(clean, keyword, "")
     age = age_years(dataset)

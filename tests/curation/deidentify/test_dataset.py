@@ -20,7 +20,7 @@ KEY = b"k" * 32
 @pytest.mark.parametrize(
     ("keyword", "value", "expected"),
     [
-        ("PixelSpacing", [0.5, 0.25], [0.5, 0.25]), ("EchoTime", "12.5", 12.5), ("SeriesNumber", "7", 7), ("SeriesNumber", "1957031", None),
+        ("PixelSpacing", [0.5, 0.25], [0.5, 0.25]), ("EchoTime", "12.5", 12.5), ("SeriesNumber", "7", 7), ("SeriesNumber", "1957031", ""),
         ("ImageType", ["DERIVED", "SECONDARY", "QUASTENFLOSSER"], ["DERIVED", "SECONDARY"]), ("BodyPartExamined", "HEAD", "HEAD"),
         ("BodyPartExamined", "WILHELMINE", None), ("PatientPosition", "HFS", "HFS"), ("StudyDescription", "anything", None), ("StudyTime", "101112", ""),
         ("Manufacturer", "SIEMENS Healthineers Quastenflosser", "Siemens"), ("OperatorsName", "Xaver", None), ("ContentDate", "20209999", None),
