@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 WIDTH = 960
 GUTTER = 236
-TAIL = 74
+TAIL = 112
 ROW = 27
 HEAD = 30
 
@@ -50,6 +50,7 @@ class Dot:
         high: upper end of the interval.
         head: heading above this line.
         note: what stands at the end of the line.
+        chance: what a model without skill reaches on average, if known.
     """
 
     label: str
@@ -59,6 +60,7 @@ class Dot:
     high: float
     head: str = ""
     note: str = ""
+    chance: float | None = None
 
 
 def shorten(text: str, characters: int = 32) -> str:
@@ -90,6 +92,8 @@ def bar_chart(bars: Sequence[Bar], series: Sequence[tuple[str, str]], title: str
         if bar.head:
             y += HEAD
             parts.append(_text(0, y - 9, bar.head, "head"))
+        if bar.is_ghost:
+            y -= 5
         parts += _bar(bar, series, scale, y)
         y += ROW
     return _svg(parts, y + 4, title)
@@ -98,18 +102,22 @@ def bar_chart(bars: Sequence[Bar], series: Sequence[tuple[str, str]], title: str
 def _bar(bar: Bar, series: Sequence[tuple[str, str]], scale: float, y: float) -> list[str]:
     parts = [] if bar.is_ghost and not bar.label else [_text(GUTTER - 12, y + 18, shorten(bar.label), "label", "end")]
     x, ghost = float(GUTTER), " ghost" if bar.is_ghost else ""
+    top, tall = (y + 6, 10) if bar.is_ghost else (y + 4, 18)
     for (name, kind), value in zip(series, bar.values, strict=True):
         width = value * scale
         if value:
             tip = f"<title>{escape(bar.label)}: {escape(name)} {value:g}</title>"
-            parts.append(f'<rect x="{x:.1f}" y="{y + 4:.1f}" width="{max(width, 1):.1f}" height="18" class="{kind}{ghost}">{tip}</rect>')
+            parts.append(f'<rect x="{x:.1f}" y="{top:.1f}" width="{max(width, 1):.1f}" height="{tall}" class="{kind}{ghost}">{tip}</rect>')
         x += width
     edge = x
     if bar.target is not None:
         tick = GUTTER + bar.target * scale
-        parts.append(f'<line x1="{tick:.1f}" x2="{tick:.1f}" y1="{y + 1:.1f}" y2="{y + 25:.1f}" class="tick"><title>target {bar.target:g}</title></line>')
+        parts.append(
+            f'<line x1="{tick:.1f}" x2="{tick:.1f}" y1="{top - 3:.1f}" y2="{top + tall + 3:.1f}" class="tick{ghost}">'
+            f"<title>target {bar.target:g}</title></line>"
+        )
         edge = max(edge, tick)
-    parts.append(_text(edge + 8, y + 18, bar.note, "value"))
+    parts.append(_text(edge + 8, top + tall / 2 + 4.5, bar.note, f"value{ghost}"))
     return parts
 
 
@@ -125,6 +133,11 @@ def dot_chart(dots: Sequence[Dot], title: str) -> Markup:
         x = [left + (right - left) * value for value in (dot.value, dot.low, dot.high)]
         parts.append(_text(GUTTER - 12, y + 16, shorten(dot.label), "label", "end"))
         parts.append(f'<line x1="{x[1]:.1f}" x2="{x[2]:.1f}" y1="{y + 12:.1f}" y2="{y + 12:.1f}" class="whisker {dot.series}"/>')
+        if dot.chance is not None:
+            middle = left + (right - left) * dot.chance
+            parts.append(
+                f'<line x1="{middle:.1f}" x2="{middle:.1f}" y1="{y + 4:.1f}" y2="{y + 20:.1f}" class="chance"><title>chance {dot.chance:.2f}</title></line>'
+            )
         shape = 'r="5"' if dot.series == "now" else 'r="4"'
         parts.append(f'<circle cx="{x[0]:.1f}" cy="{y + 12:.1f}" {shape} class="dot {dot.series}"><title>{escape(dot.note)}</title></circle>')
         parts.append(_text(WIDTH - 176, y + 16, dot.note, f"value {dot.series}"))

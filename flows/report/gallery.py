@@ -45,7 +45,7 @@ def draw_shelves(version: Version, rows: pl.DataFrame) -> list[Shelf]:
     """Return a shelf a class, those with synthetic images first; the pictures are the first by image_id, so nobody chose them."""
     labelled = with_task(rows.filter(pl.col("label").is_not_null()))
     made = (pl.col("origin") == "synthetic").sum()
-    classes = labelled.group_by("task", "label").agg(made=made, images=pl.len()).sort(-pl.col("made"), "task", "label").head(MOST_CLASSES)
+    classes = labelled.group_by("task", "label").agg(made=made.cast(pl.Int64)).sort(-pl.col("made"), "task", "label").head(MOST_CLASSES)
     return [_shelf(version, labelled.filter((pl.col("task") == task) & (pl.col("label") == label)), task, label) for task, label, *_ in classes.iter_rows()]
 
 

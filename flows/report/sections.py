@@ -49,7 +49,7 @@ def describe(material: Material, evidence: Evidence, shelves: list[Shelf]) -> di
         **_gallery(material, evidence, files, shelves),
         **_review(material, evidence, files),
         **_model(material, evidence, files),
-        "checks": material.checks,
+        "checks": sorted(material.checks, key=lambda check: check["name"]),
         "passed": sum(check["passed"] for check in material.checks),
         "ledger": material.ledger[-LEDGER_LINES:],
         "ledger_lines": len(material.ledger),
@@ -188,15 +188,17 @@ def _model(material: Material, evidence: Evidence, files: dict[str, EvidenceFile
     metrics = pl.concat([tables.flatten_metrics(material.parent_metrics, parent), tables.flatten_metrics(material.metrics, name)])
     files["metrics"] = evidence.add_table("metrics", metrics, "every metric with its 95 % interval, both versions")
     curves = metrics.filter(pl.col("metric") == "auprc").sort("task", "class", pl.col("version") != name)
+    tested = dict(metrics.filter(pl.col("metric") == "balanced accuracy").select(pl.concat_str("version", "task"), "test_images").iter_rows())
     dots = [
         Dot(
-            label=row["class"] if is_now else "",
+            label=f"{row['class']} · {row['test_images']} test images" if is_now else "",
             series="now" if is_now else "before",
             value=row["value"],
             low=row["value"] if row["low"] is None else row["low"],
             high=row["value"] if row["high"] is None else row["high"],
             head=head,
             note=_interval(row),
+            chance=row["test_images"] / tested[row["version"] + row["task"]] if is_now and tested.get(row["version"] + row["task"]) else None,
         )
         for row, head in _headed(curves, "task")
         if (is_now := row["version"] == name) or True

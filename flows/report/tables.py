@@ -70,18 +70,21 @@ def flatten_metrics(metrics: dict[str, Any], version: str) -> pl.DataFrame:
     """Return one row a task, class and metric with value and interval; `class` is `all classes` for what sums up a task."""
     found: list[dict[str, Any]] = []
 
-    def note(task: str, name: str, metric: str, values: Any) -> None:
+    def note(task: str, name: str, metric: str, values: Any, images: int | None) -> None:
         if isinstance(values, list) and values and values[0] is not None:
             low, high = (values[1], values[2]) if len(values) >= 3 else (None, None)
-            found.append({"version": version, "task": task, "class": name, "metric": metric, "value": values[0], "low": low, "high": high})
+            told = {"version": version, "task": task, "class": name, "metric": metric, "value": values[0], "low": low, "high": high}
+            found.append(told | {"test_images": images})
 
     for task, content in sorted(metrics.get("tasks", {}).items()):
+        images = (content.get("test") or {}).get("images")
         for label, values in sorted(content.get("per_class", {}).items()):
             for metric in METRICS:
-                note(task, label, metric, values.get(metric))
+                note(task, label, metric, values.get(metric), values.get("images"))
         for metric, values in (content.get("macro") or {}).items() if isinstance(content.get("macro"), dict) else ():
-            note(task, "all classes", f"macro {metric}", values)
+            note(task, "all classes", f"macro {metric}", values, images)
         for metric in ("balanced_accuracy", "ece"):
-            note(task, "all classes", metric.replace("_", " "), content.get(metric))
-    columns = {"version": pl.String, "task": pl.String, "class": pl.String, "metric": pl.String, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64}
+            note(task, "all classes", metric.replace("_", " "), content.get(metric), images)
+    names = ("version", "task", "class", "metric")
+    columns = dict.fromkeys(names, pl.String) | dict.fromkeys(("value", "low", "high"), pl.Float64) | {"test_images": pl.Int64}
     return pl.DataFrame(found, schema=columns)
