@@ -12,7 +12,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
-setup: .venv/ready $(STUDIO)/ready  ## make both environments from the lock files
+setup: .venv/ready $(STUDIO)/template  ## make both environments from the lock files
 
 demo: setup  ## the whole loop on a simulated cohort, in demo-project/
 	$(BIN)/curaloop demo
@@ -60,4 +60,9 @@ $(STUDIO)/ready: requirements-label-studio.lock
 	test -x $(STUDIO)/bin/python || $(PYTHON) -m venv $(STUDIO)
 	$(STUDIO)/bin/python -m pip install -q uv
 	$(STUDIO)/bin/uv pip install -q --python $(STUDIO)/bin/python --no-deps -r requirements-label-studio.lock
+	touch $@
+
+# Its database is migrated once here, so that a first start takes seconds instead of a minute or two.
+$(STUDIO)/template: .venv/ready $(STUDIO)/ready
+	$(BIN)/python -c 'from pathlib import Path; from flows.label_studio import prepare_template; prepare_template(Path("$(STUDIO)").absolute())'
 	touch $@
