@@ -27,7 +27,7 @@ from curation.project import Project
 from curation.shards import Place, ShardReader, write_shards
 from curation.versions import Version, has_version, list_versions, open_version
 
-WORKSPACE_COLUMNS = ("uncertainty", "route", "route_reason")
+WORKSPACE_COLUMNS = ("uncertainty", "label_issue_score", "route", "route_reason")  # what a model or the router says: else each fine-tuning made a version
 PLACE = ("shard", "offset", "size_bytes")
 
 

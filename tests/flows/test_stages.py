@@ -7,9 +7,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from curation.errors import LockedError, UsageError
+from curation.manifest import read_manifest, write_manifest
 from flows import stages
 from flows.stages import open_work
 from tests.flows.builders import a_sourced_project
@@ -31,6 +33,18 @@ def test_the_loop_makes_a_version_and_the_second_turn_does_not(tmp_path: Path) -
     assert time.process_time() - began < cost
     reports = [path.stem.split("-", 1)[1] for path in work.project.runs.glob("*.json")]
     assert [reports.count(stage) for stage in ("ingest", "curate", "release", "run")] == [2, 2, 2, 2]
+
+
+def test_what_a_model_thinks_makes_no_version(tmp_path: Path) -> None:
+    """Otherwise release, fine-tuning and review push would chase each other every night."""
+    work = open_work(a_sourced_project(tmp_path, patients=12).root)
+    for stage in (stages.run_ingest, stages.run_curate, stages.run_release):
+        stage(work)
+    judged = read_manifest(work.project.manifest).with_columns(
+        uncertainty=pl.lit(0.5), label_issue_score=pl.lit(0.9), route=pl.lit("uncertain"), route_reason=pl.lit("the model is unsure")
+    )
+    write_manifest(judged, work.project.manifest)
+    assert stages.run_release(work).version is None
 
 
 def test_a_report_says_when_and_by_which_recipe(tmp_path: Path) -> None:
