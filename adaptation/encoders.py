@@ -106,7 +106,7 @@ class Encoder:
         return features
 
 
-def load_encoder(name: str = DEFAULT, threads: int | None = None, batch_size: int = 32) -> Encoder:
+def load_encoder(name: str = DEFAULT, threads: int | None = None, batch_size: int = 8) -> Encoder:
     """Return the encoder called `name`.
 
     Args:
