@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
 from curation.acquired import Acquired
 from curation.errors import ImageError
-from curation.manifest import write_bytes
 from curation.nifti import read_nifti
 from curation.outcomes import READ_ERRORS, FileResult, UnitResult, check_kind, hash_file, refusal_of, refuse
 from curation.raster import read_raster
@@ -36,10 +36,10 @@ def read_chunk(chunk: Chunk) -> str:
 
 
 def is_finished(folder: Path, name: str) -> bool:
-    """Say whether both files of a part are whole."""
+    """Say whether both files of a part are whole; they are not flushed to the disk, so a power cut may leave anything in them."""
     try:
-        expected = json.loads((folder / f"{name}.json").read_bytes())["size_bytes"]
-        return (folder / f"{name}.bin").stat().st_size == int(expected)
+        expected = json.loads((folder / f"{name}.json").read_bytes())["bin_sha256"]
+        return bool(hashlib.sha256((folder / f"{name}.bin").read_bytes()).hexdigest() == expected)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -51,9 +51,18 @@ def write_part(results: list[UnitResult], folder: Path, name: str) -> None:
         for row, content in zip(result.rows, result.encoded, strict=True):
             row |= {"part": name, "part_offset": offset, "part_bytes": len(content), "unit": result.unit}
             offset += len(content)
-    write_bytes(b"".join(content for result in results for content in result.encoded), folder / f"{name}.bin")
+    content = b"".join(content for result in results for content in result.encoded)
     units = [{"source": r.source, "unit": r.unit, "files": [asdict(file) for file in r.files], "rows": r.rows} for r in results]
-    write_bytes(json.dumps({"size_bytes": offset, "units": units}).encode(), folder / f"{name}.json")
+    _replace(folder / f"{name}.bin", content)
+    _replace(folder / f"{name}.json", json.dumps({"bin_sha256": hashlib.sha256(content).hexdigest(), "units": units}).encode())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file that another process sees whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(content)
+    temporary.replace(path)
 
 
 def crash_part(chunk: Chunk) -> str:
