@@ -4,6 +4,8 @@ Memorization. A candidate's distance to its nearest train image is compared with
 is held out in turn, and its images are measured against everybody else's. So the screen is fitted on train only, as everything is, and
 val is left for measuring false alarms. Two distances are taken, of embeddings and of pixels, and either may call a near-copy, because a copy
 that one of them misses is still a patient's image. Each gets half of the quantile: together they call at most that share of unseen real images.
+Measured on 657 dermoscopy images at 32 px with efficientnet-lite0, quantile 0.05, 12 random splits of the patients: 5.3 % (sd 2.0 %) of the
+unseen patients' images are called; of planted copies 98.6 % (one split; the misses are images moved by one pixel).
 
 Class agreement. The probability of the wanted class under a logistic regression on the embeddings of real train images.
 
