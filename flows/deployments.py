@@ -14,17 +14,12 @@ from flows.prefect_server import client_environment, create_work_pool
 from flows.services import prefect_access, services_folder
 from flows.settings import Settings
 
-
-def template_path() -> Path:
-    """Return `prefect.yaml` of this checkout, or the copy that the wheel carries."""
-    here = Path(__file__).resolve().parent
-    checkout = here.parent / "prefect.yaml"
-    return checkout if checkout.is_file() else here / "templates" / "prefect.yaml"
+TEMPLATE = Path(__file__).parent / "templates" / "prefect.yaml"  # prefect.yaml at the repository's root is a link to it
 
 
 def render_deployments(project: Project, settings: Settings) -> str:
     """Return `prefect.yaml` with this project's folder and dataset name."""
-    text = template_path().read_text()
+    text = TEMPLATE.read_text()
     values = {"CURALOOP_PROJECT": str(project.root.resolve()), "CURALOOP_DATASET": slug_of(settings.dataset.name)}
     for name, value in values.items():
         text = text.replace("{{ $" + name + " }}", value)

@@ -135,6 +135,8 @@ def _services(work: Work) -> dict[str, str]:
 def _advise(work: Work, images: int, versions: tuple[str, ...], waiting: int) -> str:
     if not work.settings.source:
         return f"add a [[source]] to {work.project.recipe_path.name}"
+    if not images and versions:
+        return f"curaloop finetune and curaloop verify work on {versions[-1]}; curaloop run takes the sources in"
     if not images:
         return "curaloop run"
     if not versions:

@@ -55,6 +55,9 @@ def up(
     err().print("[dim]starting; the first start takes a minute or two …[/]")
     running, started = at_work(ctx, lambda work: start_services(work.project, work.settings, label_studio))
     console = out()
+    if not (running.prefect or running.label_studio):
+        console.print("nothing to start: the recipe's \\[services] names those of your team")
+        return
     console.print(f"started {', '.join(started)}" if started else "already up")
     if running.prefect:
         user, _, password = running.prefect.auth_string.partition(":")

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -16,7 +17,9 @@ import pytest
 
 from curation.errors import ServiceError, UsageError
 from curation.project import Project
+from curation.versions import list_versions
 from flows.deployments import deploy, render_deployments
+from flows.events import PrefectAccess
 from flows.prefect_server import Started, is_alive, request, stop_process
 from flows.services import Services, label_studio_access, prefect_access, read_services, services_folder, start_services, stop_services, write_services
 from flows.stages import Work, announce, open_work, run_curate, run_ingest, run_release
@@ -130,6 +133,18 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work]:
     assert not (services_folder(work.project) / "services.json").exists()
 
 
+def finished_runs(access: PrefectAccess, flow: str, patience_s: float = 300) -> list[dict[str, Any]]:
+    """Wait until a flow's newest run is over and return all its runs, newest first."""
+    deadline = time.monotonic() + patience_s
+    runs: list[dict[str, Any]] = []
+    while time.monotonic() < deadline:
+        runs = request(access, "POST", "/flow_runs/filter", {"flows": {"name": {"any_": [flow]}}, "sort": "EXPECTED_START_TIME_ASC", "limit": 1})
+        if runs and runs[0]["state_type"] in ("COMPLETED", "FAILED", "CRASHED"):
+            break
+        time.sleep(1)
+    return runs
+
+
 @pytest.mark.service
 def test_up_twice_starts_once(served: Work) -> None:
     """The second call finds what runs."""
@@ -153,16 +168,25 @@ def test_the_release_event_starts_fine_tuning_of_that_version(served: Work) -> N
     access, names = deploy(served.project, served.settings)
     assert "finetune-model/test-cohort" in names
     assert "told Prefect" in announce(served, "data-v1")
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
-        runs = request(access, "POST", "/flow_runs/filter", {"flows": {"name": {"any_": ["finetune-model"]}}})
-        if runs and runs[0]["state_type"] in ("COMPLETED", "FAILED", "CRASHED"):
-            break
-        time.sleep(1)
+    runs = finished_runs(access, "finetune-model")
     assert [run["state_type"] for run in runs] == ["COMPLETED"], [run["state"]["message"] for run in runs]
     assert runs[0]["parameters"] == {"project_dir": str(served.project.root), "version": "data-v1"}
     [metrics] = served.project.models.glob("data-v1-*/metrics.json")
     assert json.loads(metrics.read_text())
+
+
+@pytest.mark.service
+def test_the_whole_loop_runs_as_a_deployment(served: Work) -> None:
+    """The nightly run, started by hand: unchanged sources, no new version, counts in the server's record."""
+    access, _ = deploy(served.project, served.settings)
+    [deployment] = request(
+        access, "POST", "/deployments/filter", {"deployments": {"name": {"any_": ["test-cohort"]}}, "flows": {"name": {"any_": ["run-loop"]}}}
+    )
+    request(access, "POST", f"/deployments/{deployment['id']}/create_flow_run", {"state": {"type": "SCHEDULED"}})
+    assert [run["state_type"] for run in finished_runs(access, "run-loop")] == ["COMPLETED"]
+    [artifact] = request(access, "POST", "/artifacts/latest/filter", {"artifacts": {"key": {"any_": ["run-loop"]}}})
+    assert '"unchanged": true' in artifact["data"]
+    assert list_versions(served.project) == ["data-v1"]
 
 
 def test_writing_no_services_leaves_no_file(tmp_path: Path) -> None:
