@@ -124,11 +124,9 @@ def _run(frame: pd.DataFrame) -> list[Any]:
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_pandas("manifest").add_dataframe_asset("rows")
     batch = asset.add_batch_definition_whole_dataframe("all")
-    suite = context.suites.add(gx.ExpectationSuite(name="record"))
-    for expectation in _expectations(frame):
-        suite.add_expectation(expectation)
-    definition = context.validation_definitions.add(gx.ValidationDefinition(name="contract", data=batch, suite=suite))
-    answer = definition.run(batch_parameters={"dataframe": frame}, result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["image_id"]})
+    suite = gx.ExpectationSuite(name="record", expectations=_expectations(frame))
+    found = {"result_format": "COMPLETE", "unexpected_index_column_names": ["image_id"]}
+    answer = batch.get_batch(batch_parameters={"dataframe": frame}).validate(suite, result_format=found)
     return list(answer.results)
 
 
