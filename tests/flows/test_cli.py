@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from flows.init_project import init_project
+from tests.flows.builders import a_sourced_project
 
 CURALOOP = Path(sys.executable).parent / "curaloop"
 HEAVY = ("torch", "prefect", "polars", "pydantic", "dvc", "great_expectations", "pydicom", "numpy", "sklearn", "httpx")
@@ -123,3 +124,25 @@ def test_deidentify_refuses_a_folder_that_is_not_empty(project: Path) -> None:
     answer = curaloop("-C", project, "deidentify", ".", ".")
     assert answer.returncode == 2
     assert "not empty" in answer.stderr
+
+
+def test_a_whole_round_in_json_and_a_planted_fault(tmp_path: Path) -> None:
+    """`run`, `gaps`, `diff` and `verify` print one document each; a changed byte in a released shard is exit code 1."""
+    project = a_sourced_project(tmp_path, patients=12)
+    documents = {}
+    for command in (("run",), ("gaps",), ("diff", "data-v1", "data-v1"), ("verify",)):
+        answer = curaloop("-C", project.root, *command, "--json")
+        assert answer.returncode == 0, answer.stderr
+        documents[command[0]] = json.loads(answer.stdout)
+    assert documents["run"]["release"]["version"] == "data-v1"
+    assert {"task", "label", "missing", "action"} <= set(documents["gaps"][0])
+    assert documents["diff"]["unchanged"] == 24
+    assert documents["verify"]["passed"] is True
+    [shard] = project.released_shards.glob("*.tar")
+    shard.chmod(0o644)
+    content = bytearray(shard.read_bytes())
+    content[700] ^= 1
+    shard.write_bytes(content)
+    answer = curaloop("-C", project.root, "verify", "--json")
+    assert answer.returncode == 1
+    assert json.loads(answer.stdout)["passed"] is False
