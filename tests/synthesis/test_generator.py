@@ -62,9 +62,8 @@ def noisy_generator(folder: Path, channels: int = 3) -> Path:
 def test_a_training_that_was_killed_ends_in_the_same_bits(tmp_path: Path) -> None:
     """SIGKILL after 5 of 8 steps, checkpoint at 3: the same weights, hash and loss curve as without."""
     root = Path(__file__).parents[2]
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(tmp_path / "killed")], cwd=root, env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}, check=False
-    )
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "killed")], cwd=root, env=environment, check=False)
     assert killed.returncode == -signal.SIGKILL
     assert (tmp_path / "killed" / CHECKPOINT_NAME).exists()
     assert generator_sha256(tmp_path / "killed") is None
