@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from curation.errors import IntegrityError
 
@@ -47,7 +47,7 @@ class ShardWriter:
         self._file, self._temporary = os.fdopen(descriptor, "wb"), Path(temporary)
         self.size_bytes = 0
 
-    def __enter__(self) -> ShardWriter:
+    def __enter__(self) -> Self:
         return self
 
     def add(self, name: str, content: bytes) -> None:
@@ -100,7 +100,7 @@ class ShardReader:
         self.folders = folders
         self._open: dict[str, io.BufferedReader] = {}
 
-    def __enter__(self) -> ShardReader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

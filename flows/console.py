@@ -17,18 +17,21 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+FILE_WIDTH = 140
+
+
 def out() -> Console:
-    """Return the console for results."""
+    """Return the console for results: as wide as the terminal, or wide enough for our tables when it goes to a file."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(highlight=False, width=None if sys.stdout.isatty() else FILE_WIDTH)
 
 
 def err() -> Console:
     """Return the console for everything that is not a result."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else FILE_WIDTH)
 
 
 def to_plain(value: Any) -> Any:
