@@ -43,18 +43,18 @@ class CohortSize:
 
 
 SMALL = CohortSize(
-    skin={"naevus": 60, "keratosis": 30, "melanoma": 20, "dermatofibroma": 12},
-    xray={"normal": 14, "effusion": 10, "nodule": 8},
-    ct={"normal": 3, "nodule": 3},
-    mr={"normal": 3, "lesion": 3},
-    unlabelled=4,
+    skin={"naevus": 30, "keratosis": 16, "melanoma": 12, "dermatofibroma": 10},
+    xray={"normal": 9, "effusion": 7, "nodule": 8},
+    ct={"normal": 2, "nodule": 2},
+    mr={"normal": 2, "lesion": 2},
+    unlabelled=3,
     copies=2,
-    resaved=2,
-    flipped=4,
+    resaved=1,
+    flipped=3,
     truncated=1,
     missing_slices=1,
     burned_in=1,
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)
