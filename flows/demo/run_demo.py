@@ -22,7 +22,7 @@ from curation.project import RECIPE_NAME, Project
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from flows.demo.cohort import GroundTruth
+    from flows.demo.cohort import CohortSize, GroundTruth
     from flows.services import Services
     from flows.stages import Work
 
@@ -53,13 +53,14 @@ class Timings:
         self.console.print(f"         {sentence}")
 
 
-def run_demo(folder: Path, console: Console, seed: int = 0) -> int:
-    """Run the loop in `folder` and print what was found of what was planted; return the exit code.
+def run_demo(folder: Path, console: Console, seed: int = 0, size: CohortSize | None = None) -> int:
+    """Run the loop in `folder` and print what was found of what was planted; return the exit code: 1 when an identifier leaked.
 
-    A folder that an earlier demo made is replaced; any other that is not empty is refused.
+    A folder that an earlier demo made is replaced; any other that is not empty is refused. The servers keep running, so that their pages can be
+    looked at.
     """
     clock = Timings(console)
-    work, truth = prepare(folder, clock, seed)
+    work, truth = prepare(folder, clock, seed, size)
     with ThreadPoolExecutor(1) as background:
         servers = background.submit(_start, work)
         take_in(work, clock)
@@ -76,7 +77,7 @@ def run_demo(folder: Path, console: Console, seed: int = 0) -> int:
     return conclude(work, truth, services, clock, first, second)
 
 
-def prepare(folder: Path, clock: Timings, seed: int) -> tuple[Work, GroundTruth]:
+def prepare(folder: Path, clock: Timings, seed: int, size: CohortSize | None) -> tuple[Work, GroundTruth]:
     """Make the project and the simulated hospital."""
     from flows.demo.cohort import make_cohort
     from flows.init_project import init_project
@@ -92,7 +93,7 @@ def prepare(folder: Path, clock: Timings, seed: int) -> tuple[Work, GroundTruth]
     with clock.step("simulating a hospital: 3 sites, 4 modalities, fake patients, planted faults"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / MARK).touch()
-        truth = make_cohort(folder / "cohort", seed)
+        truth = make_cohort(folder / "cohort", seed, size)
         truth.write(folder / MARK)
     with clock.step("curaloop init"):
         (folder / ".gitignore").write_text(IGNORED)
