@@ -24,6 +24,7 @@ from curation.plan import FILE, Reader, find_files, open_reader
 from curation.progress import Progress, silent
 from curation.project import Project
 from curation.recipe import HarmonizeSettings, SourceSettings
+from curation.vanished import refuse_vanished
 
 STATES = {
     "link": ("skipped", "LINK", "links are not followed"),
@@ -77,7 +78,7 @@ def ingest(
         progress: told of files done.
 
     Raises:
-        UsageError: a source's path or table is missing or wrong.
+        UsageError: a source's path or table is missing or wrong, or a source that gave images gives none any more. Nothing was written then.
     """
     started = time.monotonic()
     readers = tuple(open_reader(source, harmonize, key) for source in sources)
@@ -87,6 +88,7 @@ def ingest(
     known = intake.join(other, on=FILE, how="anti")
     gathered = gather(found.filter(pl.col("state") == "file").drop("state"), known, _usable_ids(before, project), work)
     table = _new_intake(gathered, known, other, readers)
+    refuse_vanished(readers, before, intake, table)
     after = before
     if not project.manifest.exists() or gathered.is_new or not table.equals(intake):
         table, owners = settle_owners(table, work.order)

@@ -154,7 +154,7 @@ def test_any_history_ends_where_a_fresh_run_begins(tmp_path_factory: pytest.Temp
     project = Project(root / "p")
     sources = [a_source(root / name, name=name) for name in ("one", "two")]
     for source in sources:
-        source.path.mkdir()
+        fill(source.path, [8 + len(source.name)])  # a source that gives nothing any more would be refused
     for step, (name, seed, second) in enumerate(history):
         path = sources[second].path / f"{name}.png"
         path.write_bytes(a_raster(a_picture(seed, 8))) if seed else path.unlink(missing_ok=True)
@@ -362,6 +362,67 @@ def test_a_missing_source_names_its_key(tmp_path: Path) -> None:
     """Nothing is removed because a disk is not mounted."""
     with pytest.raises(UsageError, match="source 'clinic': path"):
         ingest(Project(tmp_path / "p"), (a_source(tmp_path / "nowhere"),), SETTINGS, KEY, Here())
+
+
+@pytest.mark.parametrize("left", [[], ["NOT MOUNTED.txt"]])
+def test_a_source_that_is_suddenly_empty_wipes_nothing(tmp_path: Path, left: list[str]) -> None:
+    """Planted: the mount point is there without the disk, also with a note in it, also after the workspace was deleted. Out of the recipe means out."""
+    source, other = a_source(fill(tmp_path / "in", range(3))), a_source(fill(tmp_path / "other", [9]), name="other")
+    project = Project(tmp_path / "p")
+    run(project, source, other)
+    before = project.manifest.read_bytes()
+    shutil.move(source.path, tmp_path / "away")
+    source.path.mkdir()
+    for name in left:
+        (source.path / name).touch()
+    with pytest.raises(UsageError, match="source 'clinic': path: 3 images"):
+        run(project, source, other)
+    assert project.manifest.read_bytes() == before
+    assert run(project, other).removed_images == 3
+
+
+def test_an_empty_source_does_not_wipe_what_was_released(tmp_path: Path) -> None:
+    """Planted: the workspace was deleted too, so only the released manifest knows that there were images."""
+    source = a_source(fill(tmp_path / "in", range(3)))
+    project = Project(tmp_path / "p")
+    run(project, source)
+    shutil.copytree(project.working_shards, project.released_shards)
+    shutil.copy(project.manifest, project.data / "manifest.parquet")
+    shutil.rmtree(project.workspace)
+    shutil.rmtree(source.path)
+    source.path.mkdir()
+    with pytest.raises(UsageError, match="3 images came from it"):
+        run(project, source)
+
+
+def test_a_folder_that_may_not_be_read_any_more_wipes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: one folder of two fails to list, as on a share that is half gone (root may read everything, so the call itself fails)."""
+    source = a_source(tmp_path / "in")
+    fill(source.path / "a", range(2))
+    fill(source.path / "b", range(2, 4))
+    project = Project(tmp_path / "p")
+    run(project, source)
+    before, scan = project.manifest.read_bytes(), os.scandir
+
+    def fail(folder: str) -> Any:
+        if str(folder).endswith("/in/b"):
+            raise PermissionError(13, "Permission denied")
+        return scan(folder)
+
+    monkeypatch.setattr(os, "scandir", fail)
+    with pytest.raises(UsageError, match="2 files in it gave images"):
+        run(project, source)
+    assert project.manifest.read_bytes() == before
+
+
+def test_a_source_whose_files_are_all_bad_now_is_quarantined_not_refused(tmp_path: Path) -> None:
+    """The files are there, so quarantine tells what is wrong with them."""
+    source = a_source(fill(tmp_path / "in", range(2)))
+    project = Project(tmp_path / "p")
+    run(project, source)
+    for path in source.path.iterdir():
+        path.write_bytes(b"hello")
+    assert run(project, source).codes == {"BAD_MAGIC": 2}
 
 
 SCRIPT = """
