@@ -21,7 +21,7 @@ GENESIS = "0" * 64
 
 
 def append_decision(path: Path, action: str, *, what: str, why: str, old: Any = None, new: Any = None, who: str | None = None) -> str:
-    """Append one decision, flush it to the disk and return its hash, the new head of the chain.
+    """Append one decision, flush it to the disk and return its hash, the new head of the chain; a line that a crash cut short is removed first.
 
     Args:
         path: the ledger.
@@ -46,11 +46,26 @@ def append_decision(path: Path, action: str, *, what: str, why: str, old: Any = 
         "prev": last["hash"] if last else GENESIS,
     }
     line["hash"] = _hash(line)
-    with path.open("a") as file:
-        file.write(json.dumps(line, sort_keys=True) + "\n")
+    with path.open("ab") as file:
+        file.truncate(_whole_bytes(path))
+        file.write((json.dumps(line, sort_keys=True) + "\n").encode())
         file.flush()
         os.fsync(file.fileno())
     return str(line["hash"])
+
+
+def _whole_bytes(path: Path) -> int:
+    """Return where the last whole line ends: what comes after it was never acknowledged."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - 4096)
+            file.seek(start)
+            found = file.read(end - start).rfind(b"\n")
+            if found >= 0:
+                return start + found + 1
+            end = start
+    return 0
 
 
 def _hash(line: dict[str, Any]) -> str:
@@ -59,11 +74,13 @@ def _hash(line: dict[str, Any]) -> str:
 
 
 def read_ledger(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield every decision, first to last. Raise `IntegrityError` on a line that is not JSON."""
+    """Yield every decision, first to last. Raise `IntegrityError` on a line that is not JSON; a last line without an end does not count."""
     if not path.exists():
         return
     with path.open() as file:
         for number, text in enumerate(file, start=1):
+            if not text.endswith("\n"):
+                return
             try:
                 yield json.loads(text)
             except json.JSONDecodeError as error:
@@ -72,20 +89,21 @@ def read_ledger(path: Path) -> Iterator[dict[str, Any]]:
 
 def last_line(path: Path) -> dict[str, Any] | None:
     """Return the newest decision, reading only the end of the file."""
-    if not path.exists() or path.stat().st_size == 0:
+    end = _whole_bytes(path) if path.exists() else 0
+    if end == 0:
         return None
     with path.open("rb") as file:
         size = 4096
         while True:
-            file.seek(-min(size, path.stat().st_size), os.SEEK_END)
-            lines = file.read().splitlines()
-            if len(lines) > 1 or size >= path.stat().st_size:
+            file.seek(end - min(size, end))
+            lines = file.read(min(size, end)).splitlines()
+            if len(lines) > 1 or size >= end:
                 break
             size *= 4
     try:
         line: dict[str, Any] = json.loads(lines[-1])
     except json.JSONDecodeError as error:
-        raise IntegrityError(path, "the last line is not JSON: a write was cut short; `curaloop verify` says more") from error
+        raise IntegrityError(path, "the last line is not JSON; `curaloop verify` says more") from error
     return line
 
 

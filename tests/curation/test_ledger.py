@@ -66,3 +66,16 @@ def test_any_text_can_be_written_and_read(tmp_path_factory: pytest.TempPathFacto
     assert line is not None
     assert (line["what"], line["why"], line["new"]) == (what, why, new)
     assert json.loads(json.dumps(line)) == line
+
+
+@pytest.mark.parametrize("cut", [1, 7, 5000])
+def test_a_line_that_a_crash_cut_short_does_not_stop_the_project(tmp_path: Path, cut: int) -> None:
+    """Planted: the power failed in the middle of a write. The line was never acknowledged: it does not count, and the next decision replaces it."""
+    path, head = a_ledger(tmp_path)
+    append_decision(path, "relabelled", what="image 5", why="w" * 9000)
+    path.write_bytes(path.read_bytes()[:-cut])
+    assert verify_ledger(path, head) == 5
+    last = last_line(path)
+    assert last is not None
+    assert last["hash"] == head
+    assert verify_ledger(path, append_decision(path, "noted", what="next", why="it goes on")) == 6
