@@ -49,6 +49,8 @@ def guarded(code: str = "CORRUPT", reason: str = "an element of the file cannot 
             warnings.simplefilter("ignore")
             yield
     except OSError as error:
+        if error.errno is None:  # a decoder's word on the bytes, not the system's on the file
+            raise ImageError(code, f"{reason} ({type(error).__name__})") from None
         raise ImageError("UNREADABLE", f"the file cannot be read: {error.strerror or 'input error'}") from None
     except (*PARSE_ERRORS, InvalidDicomError, BytesLengthException) as error:
         raise ImageError(code, f"{reason} ({type(error).__name__})") from None

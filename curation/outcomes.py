@@ -62,7 +62,7 @@ def refuse(error: BaseException) -> ImageError:
     if isinstance(error, ValidationError):
         names = sorted({str(detail["loc"][0]) for detail in error.errors(include_input=False, include_url=False) if detail["loc"]})
         return ImageError("RECORD", f"the row of the image would break the schema: {', '.join(names)}")
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.errno is not None:  # without a number it is a decoder's word on the bytes
         return ImageError("UNREADABLE", f"the file cannot be read: {error.strerror or 'input error'}")
     if isinstance(error, MemoryError):
         return ImageError("MEMORY", "reading it needs more memory than there is")

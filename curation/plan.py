@@ -19,6 +19,8 @@ from curation.sources.walk import walk
 
 READER_VERSION = 1
 """Goes up when readers decide differently, so that every file is read again."""
+RETRIED = ("UNREADABLE", "MEMORY")
+"""Codes that are the machine's trouble and not the file's: permissions and disks are repaired without a trace in size or time, so such files are tried again."""
 
 FOUND = pl.Schema({"source": pl.String(), "path": pl.String(), "size_bytes": pl.Int64(), "mtime_ns": pl.Int64(), "state": pl.String()})
 FILE = ["source", "path"]
@@ -159,6 +161,7 @@ def _holds(was: pl.DataFrame, readers: tuple[Reader, ...]) -> pl.Series:
         recipe=(pl.col("recipe_sha256") == pl.col("source").replace_strict(recipe_of, return_dtype=pl.String, default=None)).fill_null(False),
         table=(pl.col("table_sha256") == pl.col("source").replace_strict(table_of, return_dtype=pl.String, default=None)).fill_null(False),
     )
+    marks = marks.with_columns(recipe=marks["recipe"] & ~was["code"].is_in(RETRIED).fill_null(False))
     same = marks["recipe"] & marks["table"]
     by_name = {reader.source.name: reader for reader in readers if reader.source.kind != "dicom"}
     asked = was.with_row_index("row").filter(marks["recipe"] & ~marks["table"] & pl.col("source").is_in(list(by_name)))

@@ -425,6 +425,23 @@ def test_a_source_whose_files_are_all_bad_now_is_quarantined_not_refused(tmp_pat
     assert run(project, source).codes == {"BAD_MAGIC": 2}
 
 
+def test_a_file_that_could_not_be_opened_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: the disk fails once; neither size nor time tell that it was repaired (root may open everything, so the call itself fails)."""
+    source = a_source(fill(tmp_path / "in", range(2)))
+    project, opened = Project(tmp_path / "p"), Path.open
+
+    def fail(path: Path, *args: Any, **options: Any) -> Any:
+        if path.name == "001.png":
+            raise OSError(5, "Input/output error")
+        return opened(path, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", fail)
+        assert run(project, source).codes == {"UNREADABLE": 1}
+    report = run(project, source)
+    assert (report.kept, report.quarantined, report.reused_files) == (2, 0, 1)
+
+
 SCRIPT = """
 import sys, time
 from concurrent.futures import Executor, Future
