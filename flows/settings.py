@@ -34,7 +34,7 @@ class RunSettings(Frozen):
     """Where stages run."""
 
     executor: str = Field(default="processes:2", pattern=r"^(serial|processes:\d+|dask:\S+)$", description="serial, processes:N, or dask:<scheduler address>")
-    threads: int = Field(default=2, ge=1, description="threads of torch")
+    threads: int | None = Field(default=None, ge=1, description="threads of torch; empty: one for training a generator, measured for embedding")
 
 
 class ServiceSettings(Frozen):

@@ -155,14 +155,14 @@ def run_synthesize(work: Work) -> SynthesisReport:
     """Make candidates for the cells that the gap table names, and screen them."""
     from synthesis.synthesize import synthesize
 
-    with work.writing("synthesize"), _torch_threads(work.settings.run.threads):
+    with work.writing("synthesize"), _torch_threads(work.settings.run.threads or 1):
         report = synthesize(work.project, work.settings.synthesis, run_gaps(work), _embed(work.settings), work.progress)
         return record(work, "synthesize", report)
 
 
 @contextmanager
 def _torch_threads(threads: int) -> Iterator[None]:
-    """Let torch use so many threads while the block runs: two on busy cores were five times slower than one."""
+    """Let torch use so many threads while the block runs: two on busy cores were five times slower than one, and the number changes a generator's bits."""
     import torch
 
     before = torch.get_num_threads()
