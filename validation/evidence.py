@@ -17,7 +17,7 @@ from curation.project import Project
 from synthesis.training_set import read_training_rows
 from validation.checks import CheckResult
 from validation.invariants import TrainingRows
-from validation.review.issued import read_lines
+from validation.review.verdicts import read_verdicts, standing_answers
 
 INTAKE_SCHEMA = {"source": pl.String, "outcome": pl.String, "code": pl.String, "reason": pl.String, "files": pl.Int64}
 
@@ -61,10 +61,13 @@ def count_intake(project: Project) -> pl.DataFrame:
 
 
 def summarize_review(project: Project) -> dict[str, Any]:
-    """Return what the readers said so far: verdicts by task and origin, agreement, reasons of rejection, numbers of annotations and readers."""
+    """Return what the readers said so far: verdicts by task and origin, agreement, reasons of rejection, numbers of annotations and readers.
+
+    Each reader's newest answer on an image counts, as it does for the verdicts; changed and withdrawn ones do not.
+    """
     from curation.manifest import read_manifest
 
-    facts = read_lines(project.verdicts)
+    facts = standing_answers(read_verdicts(project))
     judged = with_task(read_manifest(project.manifest).filter(pl.col("verdict").is_not_null() & pl.col("readers").is_not_null()))
     keys = ["task", "origin", "label", "verdict"]
     table = judged.group_by(keys).agg(images=pl.len(), agreement=pl.col("agreement").mean().round(4)).sort(keys, nulls_last=True)

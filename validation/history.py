@@ -186,6 +186,6 @@ def _unfounded(facts: list[dict[str, Any]], rows: pl.DataFrame) -> list[str]:
         opinion = opinions.get(image_id)
         if opinion is None:
             failures.append(f"image {image_id} is {verdict}, and no annotation stands behind it")
-        elif not opinion.is_tie and (not opinion.usable or (origin == "synthetic" and opinion.label != label)):
+        elif opinion.is_tie or not opinion.usable or (origin == "synthetic" and opinion.label != label):
             failures.append(f"image {image_id} is {verdict}, and its readers say otherwise")
     return failures

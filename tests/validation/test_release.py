@@ -176,6 +176,16 @@ def readers_said_no(project: Project) -> None:
     answer(project, image_id, 0, label="melanoma", usable=False, updated_at="2026-11-21T11:00:00Z")
 
 
+def readers_are_split(project: Project) -> None:
+    """A second reader says no: without a majority there is no verdict, and the manifest still says accepted."""
+    answer(project, ids(project, SYNTHETIC)[0], 50, label="melanoma", usable=False, reader=digest("another reader")[:20])
+
+
+def answer_taken_back(project: Project) -> None:
+    """The only reader took the answer back, and the manifest still says accepted."""
+    answer(project, ids(project, SYNTHETIC)[0], 0, label="melanoma", cancelled=True, updated_at="2026-11-21T11:00:00Z")
+
+
 def age_of_an_old_patient(project: Project) -> None:
     """A value breaks the contract."""
     change(project, "age_years", 104.0, pl.col("image_id") == ids(project, ACQUIRED)[0])
@@ -188,7 +198,8 @@ PLANTED: tuple[tuple[Plant, str], ...] = (
     (raw_uid_in_attributes, "4a"), (address_in_text, "4a"), (date_in_text, "4a"), (path_in_attributes, "4a"), (name_in_png, "4c"),
     (not_the_class_it_was_made_for, "5a"), (accepted_by_nobody, "5a"), (screen_not_passed, "5b"), (not_screened, "5b"), (not_marked, "5c"),
     (file_without_reason, "6 "), (image_lost, "6 "), (file_not_counted, "6 "),
-    (unknown_task, "8 "), (counted_twice, "8 "), (verdict_without_reader, "8 "), (readers_said_no, "8 "), (age_of_an_old_patient, "contract: ranges"),
+    (unknown_task, "8 "), (counted_twice, "8 "), (verdict_without_reader, "8 "), (readers_said_no, "8 "), (readers_are_split, "8 "),
+    (answer_taken_back, "8 "), (age_of_an_old_patient, "contract: ranges"),
 )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class PullReport:
-    """What a pull did; `new + known + refused = seen`.
+    """What a pull did; `new + known + refused = seen`. Answers that were taken back are facts as well, counted by themselves.
 
     Attributes:
         seen: annotations that the server showed us since the last pull, with some overlap.
@@ -38,6 +38,7 @@ class PullReport:
         refused: annotations that do not count, by reason.
         refusals: each of them.
         readers: people behind the new facts.
+        withdrawn: answers that we had and that were skipped or deleted since.
     """
 
     seen: int
@@ -46,6 +47,7 @@ class PullReport:
     refused: dict[str, int] = field(default_factory=dict)
     refusals: tuple[Refusal, ...] = ()
     readers: int = 0
+    withdrawn: int = 0
 
 
 def pull_verdicts(project: Project, settings: ReviewSettings, url: str, token: str, key: bytes) -> PullReport:
@@ -65,7 +67,7 @@ def pull_verdicts(project: Project, settings: ReviewSettings, url: str, token: s
         ServiceError: Label Studio cannot be reached or refuses.
     """
     facts = read_lines(project.verdicts)
-    tally = _Tally(project, settings, key, read_issued(project), {(fact["annotation_id"], fact["updated_at"]) for fact in facts})
+    tally = _Tally(project, settings, key, read_issued(project), facts)
     with Studio(url, token) as studio:
         number = studio.find_project(marker_of(key, project))
         if number is None:
@@ -83,28 +85,33 @@ def pull_verdicts(project: Project, settings: ReviewSettings, url: str, token: s
 
 def _cursor(facts: list[dict[str, Any]]) -> str | None:
     """Return the time from which to ask, as the server wants it."""
-    if not facts:
-        return None
-    newest = max(datetime.fromisoformat(fact["updated_at"]) for fact in facts)
-    return (newest.astimezone(UTC) - OVERLAP).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    times = [datetime.fromisoformat(fact["updated_at"]) for fact in facts if not fact["cancelled"]]  # a withdrawal may carry our own clock's time
+    return _stamp(max(times) - OVERLAP) if times else None
+
+
+def _stamp(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 class _Tally:
     """Sorts annotations into facts, known ones and refused ones, and counts them."""
 
-    def __init__(self, project: Project, settings: ReviewSettings, key: bytes, issued: dict[str, IssuedTask], known: set[tuple[int, str]]) -> None:
-        self.key, self.issued, self.known_facts = key, issued, known
+    def __init__(self, project: Project, settings: ReviewSettings, key: bytes, issued: dict[str, IssuedTask], facts: list[dict[str, Any]]) -> None:
+        self.key, self.issued = key, issued
+        self.known_facts = {(fact["annotation_id"], fact["updated_at"]) for fact in facts}
+        self.standing = _standing(facts)
         self.folder = image_folder(project)
         self.allowed = {address.lower() for address in settings.readers}
         self.reasons = settings.reasons
         self.emails: dict[int, str] = {}
-        self.new, self.known = 0, 0
+        self.new, self.known, self.withdrawn = 0, 0, 0
         self.refusals: list[Refusal] = []
         self.readers: set[str] = set()
 
     def take(self, task: ServerTask) -> list[dict[str, Any]]:
         """Return the new facts of one task."""
-        if not task.annotations:
+        standing = self.standing.get(task.case_id, {})
+        if not task.annotations and not standing:
             return []
         refused = self._refuse_task(task)
         facts = []
@@ -116,7 +123,18 @@ class _Tally:
                 self.known += 1
             else:
                 facts.append(self._fact(annotation, self.issued[task.case_id]))
+        if not refused:
+            shown = {annotation["id"]: annotation for annotation in task.annotations}
+            facts += [self._withdraw(fact, shown.get(number)) for number, fact in standing.items() if _is_taken_back(shown.get(number))]
         return facts
+
+    def _withdraw(self, fact: dict[str, Any], skipped: dict[str, Any] | None) -> dict[str, Any]:
+        """Return the line that takes an answer back: its reader skips the task now, or it was deleted; later than the answer by any clock."""
+        self.withdrawn += 1
+        now = datetime.now(UTC)
+        changed = datetime.fromisoformat(skipped["updated_at"]) if skipped else now
+        late = max(changed, datetime.fromisoformat(fact["updated_at"]) + timedelta(microseconds=1))
+        return fact | {"cancelled": True, "updated_at": _stamp(late), "pulled_at": now.isoformat(timespec="seconds")}
 
     def _refuse_task(self, task: ServerTask) -> str | None:
         """Return why no answer to this task counts: it is not the one that we issued."""
@@ -174,7 +192,19 @@ class _Tally:
         """Return the counts."""
         by_reason = dict(sorted(Counter(refusal.reason for refusal in self.refusals).items()))
         seen = self.new + self.known + len(self.refusals)
-        return PullReport(seen, self.new, self.known, by_reason, tuple(self.refusals), len(self.readers))
+        return PullReport(seen, self.new, self.known, by_reason, tuple(self.refusals), len(self.readers), self.withdrawn)
+
+
+def _standing(facts: list[dict[str, Any]]) -> dict[str, dict[int, dict[str, Any]]]:
+    """Return the newest fact of each annotation that was not taken back, by case and annotation."""
+    newest: dict[str, dict[int, dict[str, Any]]] = {}
+    for fact in sorted(facts, key=lambda fact: str(fact["updated_at"])):
+        newest.setdefault(fact["case_id"], {})[fact["annotation_id"]] = fact
+    return {case: {number: fact for number, fact in known.items() if not fact["cancelled"]} for case, known in newest.items()}
+
+
+def _is_taken_back(annotation: dict[str, Any] | None) -> bool:
+    return annotation is None or bool(annotation.get("was_cancelled"))
 
 
 def reader_number(annotation: dict[str, Any]) -> int:

@@ -3,7 +3,7 @@
 A real image is `confirmed` when the readers give the label that it had when they were asked, `relabelled` when they give another (either
 way the label is now theirs), and `rejected` when they call it unusable: then it is not released. A synthetic image is `accepted` when they
 call it usable and give the class that it was asked to show, else `rejected`. When the readers are split evenly there is no verdict, the
-label is what it was before, and the route says `disagreement`.
+label is what it was before, and the route says `disagreement`. When they take their answers back, the image is as it was before they were asked.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from curation.ledger import append_decision, read_ledger
 from curation.project import Project
 from validation.review.issued import read_lines
 
-ACTIONS = {"accepted", "rejected", "relabelled", "confirmed", "disagreed"}
+ACTIONS = {"accepted", "rejected", "relabelled", "confirmed", "disagreed", "withdrawn"}
 
 
 class Opinion(NamedTuple):
@@ -52,15 +52,20 @@ def read_verdicts(project: Project) -> list[dict[str, Any]]:
 
 
 def gather_opinions(verdicts: Iterable[dict[str, Any]]) -> dict[str, Opinion]:
-    """Return the opinion on each image_id, from the newest answer of each reader; cancelled answers are no answers."""
-    newest: dict[tuple[str, str], dict[str, Any]] = {}
-    for fact in sorted(verdicts, key=_age):
-        newest[fact["image_id"], fact["reader"]] = fact
+    """Return the opinion on each image_id, from the answers that stand."""
     images: dict[str, list[dict[str, Any]]] = {}
-    for fact in newest.values():
-        if not fact["cancelled"]:
-            images.setdefault(fact["image_id"], []).append(fact)
+    for fact in standing_answers(verdicts):
+        images.setdefault(fact["image_id"], []).append(fact)
     return {image_id: _agree(facts) for image_id, facts in images.items()}
+
+
+def standing_answers(verdicts: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return one answer for each image and reader: the newest of those that were not taken back."""
+    annotations: dict[tuple[str, str, int], dict[str, Any]] = {}
+    for fact in sorted(verdicts, key=_age):
+        annotations[fact["image_id"], fact["reader"], fact["annotation_id"]] = fact
+    kept = sorted((fact for fact in annotations.values() if not fact["cancelled"]), key=_age)
+    return list({(fact["image_id"], fact["reader"]): fact for fact in kept}.values())
 
 
 def _age(fact: dict[str, Any]) -> tuple[str, int]:
@@ -94,11 +99,11 @@ def apply_verdicts(rows: pl.DataFrame, verdicts: list[dict[str, Any]], readers_p
         readers_per_task: fewer answers than this: wait. Two readers or more make a label a `consensus`.
     """
     opinions = {image_id: each for image_id, each in gather_opinions(verdicts).items() if each.readers >= readers_per_task}
-    judged = rows.filter(pl.col("image_id").is_in(sorted(opinions)))
-    if judged.is_empty():
-        return rows
-    changed = pl.DataFrame([_judge(row, opinions[row["image_id"]]) for row in judged.iter_rows(named=True)], schema=rows.schema)
-    return _replace(rows, changed)
+    issued = {fact["image_id"]: fact["label_issued"] for fact in sorted(verdicts, key=_age, reverse=True)}
+    undone = pl.col("readers").is_not_null() & pl.col("image_id").is_in(sorted(issued.keys() - opinions.keys()))
+    touched = rows.filter(pl.col("image_id").is_in(sorted(opinions)) | undone).iter_rows(named=True)
+    changed = [_judge(row, opinions[key]) if (key := row["image_id"]) in opinions else _unjudge(row, issued[key]) for row in touched]
+    return _replace(rows, pl.DataFrame(changed, schema=rows.schema)) if changed else rows
 
 
 def _replace(rows: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
@@ -113,23 +118,30 @@ def _judge(row: dict[str, Any], opinion: Opinion) -> dict[str, Any]:
     row = row | {"readers": opinion.readers, "agreement": opinion.agreement, "reviewed_at": opinion.reviewed_at}
     if opinion.is_tie:
         tie = {"verdict": None, "agreement": None, "route": "disagreement", "route_reason": f"{opinion.readers} readers are split evenly"}
-        return row | tie | _label_before(row, opinion)
+        return row | tie | _label_before(row, opinion.label_issued)
     row |= {"route": None, "route_reason": None} if row["route"] == "disagreement" else {}
     if row["origin"] == "synthetic":
         return row | {"verdict": "accepted" if opinion.usable and opinion.label == row["label"] else "rejected"}
     if not opinion.usable:
-        return row | {"verdict": "rejected"} | _label_before(row, opinion)
+        return row | {"verdict": "rejected"} | _label_before(row, opinion.label_issued)
     verdict = "confirmed" if opinion.label == opinion.label_issued else "relabelled"
     source = "consensus" if opinion.readers > 1 else "expert"
     return row | {"verdict": verdict, "label": opinion.label, "label_source": source, "label_confidence": opinion.agreement}
 
 
-def _label_before(row: dict[str, Any], opinion: Opinion) -> dict[str, Any]:
+def _unjudge(row: dict[str, Any], label_issued: str | None) -> dict[str, Any]:
+    """Return one row without the opinion that its readers took back."""
+    bare = dict.fromkeys(("verdict", "readers", "agreement", "reviewed_at"))
+    route = dict.fromkeys(("route", "route_reason")) if row["route"] == "disagreement" else {}
+    return row | bare | route | _label_before(row, label_issued)
+
+
+def _label_before(row: dict[str, Any], label_issued: str | None) -> dict[str, Any]:
     """Return the label that an image had before readers who no longer agree gave it one, so that a new answer undoes an old one."""
     if row["label_source"] not in ("expert", "consensus"):
         return {}
-    source = "source" if opinion.label_issued is not None else None
-    return {"label": opinion.label_issued, "label_source": source, "label_confidence": None}
+    source = "source" if label_issued is not None else None
+    return {"label": label_issued, "label_source": source, "label_confidence": None}
 
 
 def record_verdict_decisions(project: Project, before: pl.DataFrame, after: pl.DataFrame) -> int:
@@ -144,13 +156,19 @@ def record_verdict_decisions(project: Project, before: pl.DataFrame, after: pl.D
     for row in after.select(DECISION).sort("image_id").iter_rows(named=True):
         image_id, new = row["image_id"], _decision(row)
         is_judged = row["readers"] is not None  # a screen's refusal is not the readers'
-        if not is_judged or new == newest.get(image_id):
+        if new == newest.get(image_id) or not (is_judged or image_id in newest):
             continue
-        action = row["verdict"] or "disagreed"
-        why = f"{row['readers']} reader(s), agreement {row['agreement']:.2f}" if row["agreement"] is not None else f"{row['readers']} readers are split evenly"
+        action = row["verdict"] or "disagreed" if is_judged else "withdrawn"
+        why = _why(row)
         append_decision(project.ledger, action, what=image_id, why=why, old=old.get(image_id), new=new, who="review")
         written += 1
     return written
+
+
+def _why(row: dict[str, Any]) -> str:
+    if row["readers"] is None:
+        return "the readers took their answers back"
+    return f"{row['readers']} reader(s), agreement {row['agreement']:.2f}" if row["agreement"] is not None else f"{row['readers']} readers are split evenly"
 
 
 DECISION = ["image_id", "verdict", "label", "label_source", "route", "readers", "agreement"]

@@ -25,7 +25,7 @@ from validation.review.push import PushReport, image_folder, push_review
 from validation.review.readers import Answer, SimulatedReader, sign_up, to_result
 from validation.review.status import review_status
 from validation.review.studio import ServerTask, Studio
-from validation.review.verdicts import apply_verdicts, read_verdicts
+from validation.review.verdicts import apply_verdicts, gather_opinions, read_verdicts
 
 pytestmark = pytest.mark.service
 
@@ -153,6 +153,27 @@ def test_a_pull_that_was_killed_loses_and_repeats_nothing(label_studio: TestStud
     assert pull(project, label_studio).new == 1
     once = [{key: value for key, value in fact.items() if key != "pulled_at"} for fact in whole]
     assert [{key: value for key, value in fact.items() if key != "pulled_at"} for fact in read_verdicts(project)] == once
+
+
+def test_an_answer_that_is_skipped_or_deleted_later_counts_no_more(label_studio: TestStudio, tmp_path: Path) -> None:
+    """Each withdrawal is a fact of its own, written once; an answer given anew counts."""
+    import httpx
+
+    project = a_review_project(tmp_path, label_studio.files_root)
+    push(project, label_studio, WIDE)
+    skipped, deleted = (answer(project, label_studio, an_id(number), Answer("nevus")) for number in (20, 21))
+    assert pull(project, label_studio).new == 2
+    with httpx.Client(base_url=label_studio.url, headers={"Authorization": f"Token {label_studio.token}"}) as client:
+        client.patch(f"/api/annotations/{skipped}/", json={"was_cancelled": True}).raise_for_status()
+        client.delete(f"/api/annotations/{deleted}/").raise_for_status()
+    second = pull(project, label_studio)
+    assert (second.new, second.withdrawn) == (0, 2)
+    assert pull(project, label_studio).withdrawn == 0
+    assert len(read_verdicts(project)) == 4
+    assert gather_opinions(read_verdicts(project)) == {}
+    answer(project, label_studio, an_id(21), Answer("melanoma"))
+    pull(project, label_studio)
+    assert gather_opinions(read_verdicts(project))[an_id(21)].label == "melanoma"
 
 
 def test_only_answers_to_our_own_tasks_count(label_studio: TestStudio, tmp_path: Path) -> None:

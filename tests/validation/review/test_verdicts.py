@@ -130,3 +130,27 @@ def test_what_a_screen_refused_is_no_decision_of_the_readers(tmp_path: Path) -> 
     """A candidate that the screens rejected adds no line."""
     refused = MADE.with_columns(verdict=pl.lit("rejected"))
     assert record_verdict_decisions(Project(tmp_path), refused, apply_verdicts(refused, [])) == 0
+
+
+LATER = "2026-01-05T00:00:00.000000Z"
+
+
+@pytest.mark.parametrize(("rows", "judged"), [(REAL, "relabelled"), (MADE, "accepted")])
+def test_an_answer_that_is_taken_back_leaves_the_image_as_it_was(rows: pl.DataFrame, judged: str, tmp_path: Path) -> None:
+    """Label, verdict and readers are those of before, and the ledger says so once."""
+    project, facts = Project(tmp_path), [a_fact(label="melanoma")]
+    after = apply_verdicts(rows, facts)
+    assert after["verdict"][0] == judged
+    record_verdict_decisions(project, rows, after)
+    undone = apply_verdicts(after, [*facts, a_fact(label="melanoma", cancelled=True, updated_at=LATER)])
+    assert undone.equals(rows)
+    assert record_verdict_decisions(project, after, undone) == 1
+    assert record_verdict_decisions(project, after, undone) == 0
+    assert [line["action"] for line in read_ledger(project.ledger)] == [judged, "withdrawn"]
+
+
+def test_an_answer_given_after_another_was_deleted_counts() -> None:
+    """A reader deletes one annotation and makes a new one: the new one stands, although the deletion was noticed later."""
+    deleted = a_fact(label="melanoma", cancelled=True, updated_at=LATER)
+    again = a_fact(annotation_id=2, label="keratosis", updated_at="2026-01-03T00:00:00.000000Z")
+    assert judge(REAL, a_fact(label="melanoma"), again, deleted)["label"] == "keratosis"
