@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -107,12 +107,20 @@ def macro_auprc(probabilities: Probabilities, labels: Labels, classes: tuple[str
     return float(macro([auprc(labels == name, probabilities[:, place]) for place, name in enumerate(classes)]))
 
 
+class OutOfFold(NamedTuple):
+    """`(N, C)` probabilities of train images from probes that saw no image of their group, and `(N,)` whether that probe knew the image's class at all."""
+
+    probabilities: Probabilities
+    knows_label: npt.NDArray[np.bool_]
+
+
 def predict_out_of_fold(
     features: Features, labels: Labels, groups: Labels, classes: tuple[str, ...], projection: Projection, strength: float, seed: int
-) -> Probabilities | None:
-    """Return `(N, C)` probabilities of each train image from a probe that saw no image of its group, or None when that cannot be done.
+) -> OutOfFold | None:
+    """Return the probabilities of each train image from a probe that saw no image of its group, or None when that cannot be done.
 
     The projection stays that of the whole train split: it knows no labels. None when every class has one group only, or a fold would leave one class.
+    A class that lies in one fold with all its groups gets probability 0 there, which says nothing about the label: `knows_label` is False then.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -120,7 +128,7 @@ def predict_out_of_fold(
     if folds < 2:
         return None
     projected = projection.apply(features)
-    probabilities = np.zeros((len(labels), len(classes)), np.float32)
+    probabilities, knows_label = np.zeros((len(labels), len(classes)), np.float32), np.zeros(len(labels), np.bool_)
     for kept, held in _split_folds(StratifiedGroupKFold(folds, shuffle=True, random_state=seed), labels, groups):
         if not len(held):
             continue
@@ -128,7 +136,8 @@ def predict_out_of_fold(
             return None
         weights, bias = _fit_weights(projected[kept], labels[kept], classes, strength)
         probabilities[held] = _softmax(projected[held] @ weights.T + bias)
-    return probabilities
+        knows_label[held] = np.isin(labels[held], labels[kept])
+    return OutOfFold(probabilities, knows_label)
 
 
 def _split_folds(splitter: Any, labels: Labels, groups: Labels) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
@@ -161,7 +170,7 @@ def choose_strength(train: Part, val: Part, classes: tuple[str, ...], projection
         predicted = {c: fit_probe(train.features, train.labels, classes, projection, c).predict(val.features) for c in strengths}
         return _best(predicted, val.labels, classes, rule)
     folds = {c: predict_out_of_fold(train.features, train.labels, train.groups, classes, projection, c, seed) for c in strengths}
-    usable = {c: held for c, held in folds.items() if held is not None}
+    usable = {c: held.probabilities for c, held in folds.items() if held is not None}
     if usable:
         return _best(usable, train.labels, classes, "macro AUPRC of patient-grouped cross-validation in train, because val shows fewer than two classes")
     return Choice(sorted(strengths)[len(strengths) // 2], "middle of the candidates, because neither val nor folds of train show two classes", None)

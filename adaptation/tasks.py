@@ -73,9 +73,9 @@ def fit_task(rows: pl.DataFrame, features: Features, classes: Classes, settings:
     probe = fit_probe(train.features, train.labels, names, projection, choice.strength)
     probabilities = probe.predict(features)
     held_out = predict_out_of_fold(train.features, train.labels, train.groups, names, projection, choice.strength, settings.seed)
-    honest = probabilities.copy()
+    honest, knows_label = probabilities.copy(), np.ones(rows.height, np.bool_)
     if held_out is not None:
-        honest[is_train] = held_out
+        honest[is_train], knows_label[is_train] = held_out
     test = _part(rows, features, is_test)
     evaluation = evaluate(probabilities[is_test], test.labels, test.groups, names, settings.bootstrap, settings.seed)
     summary = {
@@ -90,7 +90,7 @@ def fit_task(rows: pl.DataFrame, features: Features, classes: Classes, settings:
         "not_modelled": classes.too_few,
         "notes": _notes(rows, classes, held_out is not None),
     }
-    uncertainty = _tell_uncertainty(rows, honest, names, ~is_train | (held_out is not None))
+    uncertainty = _tell_uncertainty(rows, honest, names, ~is_train | (held_out is not None), knows_label)
     return TaskResult(probe, summary, uncertainty, _tell_predictions(rows, probabilities, names))
 
 
@@ -125,8 +125,14 @@ def _notes(rows: pl.DataFrame, classes: Classes, has_folds: bool) -> list[str]:
     return notes
 
 
-def _tell_uncertainty(rows: pl.DataFrame, probabilities: Probabilities, classes: tuple[str, ...], out_of_sample: npt.NDArray[np.bool_]) -> pl.DataFrame:
-    """Return one row an image: uncertainty is 1 - (highest - second highest probability); label_issue_score the probability of the given label."""
+def _tell_uncertainty(
+    rows: pl.DataFrame, probabilities: Probabilities, classes: tuple[str, ...], out_of_sample: npt.NDArray[np.bool_], knows_label: npt.NDArray[np.bool_]
+) -> pl.DataFrame:
+    """Return one row an image: uncertainty is 1 - (highest - second highest probability); label_issue_score the probability of the given label.
+
+    No label_issue_score where the probe that judged the image had never seen its class: its 0 would call every such label wrong.
+    """
+    given = _of_label(rows, probabilities, classes)
     ordered = np.sort(probabilities.astype(np.float64), axis=1)
     columns = {
         "image_id": rows["image_id"],
@@ -134,7 +140,7 @@ def _tell_uncertainty(rows: pl.DataFrame, probabilities: Probabilities, classes:
         "predicted": [classes[code] for code in probabilities.argmax(1)],
         "confidence": ordered[:, -1],
         "uncertainty": np.clip(1 - (ordered[:, -1] - ordered[:, -2]), 0, 1),
-        "label_issue_score": _of_label(rows, probabilities, classes),
+        "label_issue_score": [score if known else None for score, known in zip(given, knows_label, strict=True)],
         "out_of_sample": out_of_sample,
     }
     return pl.DataFrame(columns, schema=UNCERTAINTY_SCHEMA)

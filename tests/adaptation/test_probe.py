@@ -84,9 +84,23 @@ def test_out_of_fold_predictions_expose_a_wrong_label() -> None:
     train = a_part(120)
     labels = train.labels.copy()
     labels[[0, 1, 60, 61]] = "b"
-    probabilities = predict_out_of_fold(train.features, labels, train.groups, ("a", "b", "c"), fit_projection(train.features, 6), 0.1, 0)
-    assert probabilities is not None
+    held_out = predict_out_of_fold(train.features, labels, train.groups, ("a", "b", "c"), fit_projection(train.features, 6), 0.1, 0)
+    assert held_out is not None
+    assert held_out.knows_label.all()
+    probabilities = held_out.probabilities
     given = probabilities[np.arange(120), [("a", "b", "c").index(name) for name in labels]]
     flipped = labels != train.labels
     assert given[flipped].max() < np.median(given[~flipped])
     np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-5)
+
+
+def test_out_of_fold_predictions_never_come_from_a_probe_that_saw_the_patient() -> None:
+    """Features that only name the patient tell nothing about other patients: with random labels, out-of-fold predictions are at chance."""
+    rng = np.random.default_rng(5)
+    patients = np.repeat(np.arange(40), 5)
+    labels = np.array(("a", "b"))[rng.permutation(np.arange(40) % 2)][patients]
+    features = np.eye(40, dtype=np.float32)[patients]
+    held_out = predict_out_of_fold(features, labels, patients.astype(str), ("a", "b"), fit_projection(features, 40), 1.0, 0)
+    assert held_out is not None
+    right = np.array(("a", "b"))[held_out.probabilities.argmax(1)] == labels
+    assert right.mean() < 0.7

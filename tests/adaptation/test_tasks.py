@@ -71,6 +71,17 @@ def test_a_flipped_train_label_has_the_lowest_issue_scores() -> None:
     assert set(result.uncertainty.sort("label_issue_score")["image_id"].head(2)) == set(flipped)
 
 
+def test_a_class_of_one_train_patient_has_no_issue_scores() -> None:
+    """Whoever is held out leaves nobody to learn the class from: probability 0 would call every such label wrong."""
+    rows = with_task(split_rows(60))
+    alone = (pl.col("split") == "train") & (pl.col("label") == "melanoma")
+    rows = rows.with_columns(pl.when(alone).then(pl.lit("only")).otherwise(name).alias(name) for name in ("patient_id", "group_id"))
+    result = fit_task(rows, features_of(rows, noise=0.3), find_classes(rows, 3), SETTINGS)
+    scores = rows.select("image_id", alone=alone).join(result.uncertainty, on="image_id")
+    assert scores.filter("alone")["label_issue_score"].null_count() == scores["alone"].sum() > 2
+    assert scores.filter(~pl.col("alone"))["label_issue_score"].null_count() == 0
+
+
 def test_test_images_influence_nothing_but_their_own_numbers() -> None:
     """The probe is the same to the bit when all test features change."""
     rows = with_task(split_rows(60))
