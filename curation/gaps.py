@@ -16,7 +16,7 @@ LEAST_PATIENTS = 2
 def find_gaps(rows: pl.DataFrame, settings: GapSettings) -> pl.DataFrame:
     """Return one row a cell: every label of a task crossed with every value that the chosen columns take in that task.
 
-    Columns: `task`, `label`, the chosen columns, `train_images` and `train_patients` (acquired, without dropped duplicates),
+    Columns: `task`, `label`, the chosen columns, `train_images` and `train_patients` (acquired, neither dropped nor rejected),
     `synthetic_images` (accepted by an expert), `target`, `missing` (what both lack of the target), `action`: `leave` (enough), `synthesize`,
     or `collect` (volumes, and cells with fewer than two train patients: a generator cannot show what it never saw). Most missing first.
 
@@ -28,7 +28,8 @@ def find_gaps(rows: pl.DataFrame, settings: GapSettings) -> pl.DataFrame:
         UsageError: a chosen column does not exist.
     """
     keys = ["task", "label", *settings.columns]
-    usable = with_task(rows.filter(~is_dropped_duplicate() & pl.col("label").is_not_null())).with_columns(_values(rows, name) for name in settings.columns)
+    kept = ~is_dropped_duplicate() & pl.col("verdict").ne_missing("rejected") & pl.col("label").is_not_null()
+    usable = with_task(rows.filter(kept)).with_columns(_values(rows, name) for name in settings.columns)
     acquired = usable.filter(pl.col("origin") == "acquired")
     train = acquired.filter(pl.col("split") == "train").group_by(keys).agg(train_images=pl.len(), train_patients=pl.col("patient_id").n_unique())
     accepted = usable.filter((pl.col("origin") == "synthetic") & (pl.col("verdict") == "accepted")).group_by(keys).agg(synthetic_images=pl.len())

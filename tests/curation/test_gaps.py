@@ -40,6 +40,13 @@ def test_only_accepted_synthetic_images_fill_a_gap() -> None:
     assert (melanoma["train_images"], melanoma["synthetic_images"], melanoma["missing"]) == (4, 2, 4)
 
 
+def test_rejected_images_fill_no_cell() -> None:
+    """What the readers call unusable is in no release, so it neither fills a cell nor raises the target."""
+    rows = cohort().with_columns(verdict=pl.when(pl.int_range(pl.len()) >= 8, pl.int_range(pl.len()) < 21).then(pl.lit("rejected")))
+    table = find_gaps(rows, GapSettings()).rows_by_key("label", named=True, unique=True)
+    assert (table["nevus"]["train_images"], table["nevus"]["target"], table["melanoma"]["train_images"]) == (8, 4, 3)
+
+
 def test_cells_of_chosen_columns_include_those_without_an_image() -> None:
     """Label × site: a keratosis was never seen in the south."""
     table = find_gaps(cohort(), GapSettings(columns=("site",)))
