@@ -41,7 +41,7 @@ def cramers_v(table: npt.NDArray[np.int64]) -> float:
     corrected = max(0.0, phi2 - (rows - 1) * (columns - 1) / (n - 1))
     r = rows - (rows - 1) ** 2 / (n - 1)
     c = columns - (columns - 1) ** 2 / (n - 1)
-    return float(np.sqrt(corrected / min(r - 1, c - 1)))
+    return float(np.sqrt(corrected / min(r - 1, c - 1))) if min(r, c) > 1 else 0.0
 
 
 def find_confounding(rows: pl.DataFrame) -> pl.DataFrame:

@@ -21,6 +21,12 @@ def test_one_deciding_the_other_is_one_and_independence_is_zero() -> None:
     assert cramers_v(np.array([[25, 25], [25, 25]])) == 0
 
 
+def test_too_few_patients_show_no_association() -> None:
+    """With one patient a cell the correction leaves nothing: 0, and not 0 / 0."""
+    assert cramers_v(np.eye(2, dtype=np.int64)) == 0
+    assert cramers_v(np.eye(3, dtype=np.int64)) == 0
+
+
 @given(st.lists(st.lists(st.integers(0, 30), min_size=3, max_size=3), min_size=2, max_size=5))
 def test_range_and_order_of_rows(counts: list[list[int]]) -> None:
     """Any table gives a value in [0, 1] that does not depend on the order of its rows."""
