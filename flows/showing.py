@@ -154,6 +154,8 @@ def _interval(value: Any) -> str:
 
 def show_loop(report: LoopReport) -> None:
     """Print one turn of the loop, stage by stage."""
+    if report.pulled is not None:
+        show_report("Review pull", report.pulled, "")
     show_ingest(report.ingest)
     show_curate(report.curate)
     if report.synthesis is not None:

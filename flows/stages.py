@@ -246,15 +246,19 @@ def run_verify(work: Work, version: str | None = None) -> tuple[CheckResult, ...
     return verify(work.project, version)
 
 
+NO_LABEL_STUDIO = "no Label Studio: `curaloop up` starts one here, or set services.label_studio; then `curaloop review push`"
+
+
 @dataclass(frozen=True)
 class LoopReport:
     """What one turn of the whole loop did.
 
     Attributes:
         announced: whom the release was told, or why nobody was.
-        review_note: why nothing was pushed for review, or empty.
+        review_note: why nothing was pulled from or pushed for review, or empty.
     """
 
+    pulled: PullReport | None
     ingest: IngestReport
     curate: CurateReport
     synthesis: SynthesisReport | None
@@ -267,28 +271,24 @@ class LoopReport:
 
 
 def run_loop(work: Work, with_finetune: bool = False) -> LoopReport:
-    """Run every stage once: ingest, curate, synthesize, review push, release, announce; on request also fine-tune."""
+    """Run every stage once: review pull, ingest, curate, synthesize, review push, release, announce; on request also fine-tune."""
+    from flows.services import has_label_studio
+
     started = datetime.now(UTC)
     with work.writing("run"):
         held = replace(work, locked=True)
+        has_readers = has_label_studio(work.project, work.settings)
+        pulled = run_pull(held) if has_readers and held.project.manifest.exists() else None
         ingested = run_ingest(held)
         curated = run_curate(held)
         synthesis = run_synthesize(held) if work.settings.synthesis.enabled else None
-        review, note = push_if_possible(held)
+        review = run_push(held) if has_readers else None
         released = run_release(held)
     announced = announce(work, released.version)
     tuned = run_finetune(work, released.version) if with_finetune else None
     seconds = (datetime.now(UTC) - started).total_seconds()
-    return record(work, "run", LoopReport(ingested, curated, synthesis, review, note, released, announced, tuned, seconds))
-
-
-def push_if_possible(work: Work) -> tuple[PushReport | None, str]:
-    """Push the review queue when a Label Studio is configured or up; otherwise say what to do."""
-    from flows.services import has_label_studio
-
-    if not has_label_studio(work.project, work.settings):
-        return None, "no Label Studio: `curaloop up` starts one here, or set services.label_studio; then `curaloop review push`"
-    return run_push(work), ""
+    note = "" if has_readers else NO_LABEL_STUDIO
+    return record(work, "run", LoopReport(pulled, ingested, curated, synthesis, review, note, released, announced, tuned, seconds))
 
 
 def announce(work: Work, version: str | None) -> str:
