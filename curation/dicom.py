@@ -166,8 +166,10 @@ def check_instance(dataset: Dataset) -> None:
     """Refuse what cannot be an image of ours, before its pixels are decoded.
 
     Raises:
-        ImageError: MODALITY, MOSAIC or MULTIFRAME.
+        ImageError: SYNTHETIC, MODALITY, MOSAIC or MULTIFRAME.
     """
+    if text_of(dataset, "SyntheticData").upper() == "YES":
+        raise ImageError("SYNTHETIC", "the header says that the image is synthetic: no patient's image")
     modality = text_of(dataset, "Modality")
     family = family_of(modality)
     if family is None:

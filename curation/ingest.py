@@ -16,6 +16,7 @@ from typing import Any
 
 import polars as pl
 
+from curation.errors import UsageError
 from curation.gather import Gathered, Work, gather
 from curation.intake import INTAKE, images_held, read_intake, settle_owners, write_intake, write_quarantine
 from curation.manifest import read_manifest, write_manifest
@@ -78,9 +79,10 @@ def ingest(
         progress: told of files done.
 
     Raises:
-        UsageError: a source's path or table is missing or wrong, or a source that gave images gives none any more. Nothing was written then.
+        UsageError: a source's path or table is missing or wrong, it would read what this project writes, or a source that gave images gives none any more. Nothing was written then.
     """
     started = time.monotonic()
+    _refuse_own_folders(project, sources)
     readers = tuple(open_reader(source, harmonize, key) for source in sources)
     found, intake, before = find_files(readers), read_intake(project.intake), _rows_before(project)
     other = _settle_other(found.filter(pl.col("state") != "file"), intake)
@@ -98,6 +100,15 @@ def ingest(
         write_intake(table, project.intake)
         shutil.rmtree(work.parts, ignore_errors=True)
     return _report(table, before, after, gathered.reused_files, time.monotonic() - started)
+
+
+def _refuse_own_folders(project: Project, sources: tuple[SourceSettings, ...]) -> None:
+    """Refuse a source that would take in the project's own images, the synthetic ones too, as if a hospital had sent them."""
+    own = (project.workspace.resolve(), project.data.resolve())
+    for source in sources:
+        path = source.path.resolve()
+        if any(folder.is_relative_to(path) or path.is_relative_to(folder) for folder in own):
+            raise UsageError(f"source {source.name!r}: path: holds the project's own workspace or data, or lies in them; name the folder of the images alone")
 
 
 def _rows_before(project: Project) -> pl.DataFrame:

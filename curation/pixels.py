@@ -19,6 +19,9 @@ from curation.errors import IntegrityError
 
 Pixels = npt.NDArray[Any]
 
+SYNTHETIC_MARK = "Curaloop-Synthetic"
+"""Key of the PNG text chunk that every synthetic image carries."""
+
 
 def hash_pixels(pixels: Pixels, spacing_mm: tuple[float, ...] | list[float] | None = None) -> str:
     """Return the SHA-256 of shape, dtype, spacing (rounded to 1e-4 mm) and values, independent of any compression."""

@@ -16,7 +16,7 @@ import numpy as np
 from curation.acquired import Acquired
 from curation.errors import ImageError
 from curation.modalities import family_of
-from curation.pixels import Pixels
+from curation.pixels import SYNTHETIC_MARK, Pixels
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -35,7 +35,7 @@ def read_raster(content: bytes, modality: str, patient: str) -> Acquired:
         patient: raw patient identifier.
 
     Raises:
-        ImageError: MODALITY, TRUNCATED, DECODE, BOMB, MULTIPAGE or DTYPE.
+        ImageError: MODALITY, TRUNCATED, DECODE, BOMB, MULTIPAGE, SYNTHETIC or DTYPE.
     """
     family = family_of(modality)
     if family is None:
@@ -68,6 +68,8 @@ def _refuse_what_is_not_one_image(image: Image) -> None:
         raise ImageError("BOMB", "the image declares more than 100 million pixels")
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
         raise ImageError("MULTIPAGE", "the file holds several pages, and it is not said which one is the image")
+    if SYNTHETIC_MARK in image.info:
+        raise ImageError("SYNTHETIC", "the file is marked as synthetic: no patient's image")
 
 
 def _to_array(image: Image, *, colour: bool) -> Pixels:

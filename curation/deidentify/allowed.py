@@ -51,6 +51,7 @@ CODES: dict[str, frozenset[str]] = {
     "PresentationIntentType": frozenset({"FOR PRESENTATION", "FOR PROCESSING"}),
     "BurnedInAnnotation": _YES_NO,
     "RecognizableVisualFeatures": _YES_NO,
+    "SyntheticData": _YES_NO,
     "BodyPartExamined": BODY_PARTS,
     "ViewPosition": VIEW_POSITIONS,
     "Laterality": LATERALITIES,

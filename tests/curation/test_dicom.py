@@ -127,6 +127,7 @@ BAD_SERIES: dict[str, tuple[str, Damage]] = {
     "a billion frames": ("TOO_LARGE", lambda f: a_series(f, NumberOfFrames=10**9)),
     "text burned in": ("BURNED_IN_TEXT", lambda f: a_series(f, BurnedInAnnotation="YES")),
     "a recognizable face": ("RECOGNIZABLE", lambda f: a_series(f, RecognizableVisualFeatures="YES")),
+    "a synthetic image": ("SYNTHETIC", lambda f: a_series(f, SyntheticData="YES")),
     "an unknown modality": ("MODALITY", lambda f: a_series(f, Modality="ZZ")),
     "no modality": ("MODALITY", lambda f: a_series(f, Modality=None)),
     "colour slices": ("COLOUR", lambda f: a_series(f, SamplesPerPixel=3, BitsAllocated=8, BitsStored=8, HighBit=7, PlanarConfiguration=0,

@@ -22,7 +22,7 @@ from curation.ingest import IngestReport, ingest
 from curation.intake import read_intake
 from curation.manifest import read_manifest, write_manifest
 from curation.merge import read_parts
-from curation.pixels import decode, hash_pixels
+from curation.pixels import SYNTHETIC_MARK, decode, encode_png, hash_pixels
 from curation.project import Project
 from curation.reading import crash_part
 from curation.recipe import ColourSettings, HarmonizeSettings, SourceSettings
@@ -440,6 +440,22 @@ def test_a_file_that_could_not_be_opened_is_tried_again(tmp_path: Path, monkeypa
         assert run(project, source).codes == {"UNREADABLE": 1}
     report = run(project, source)
     assert (report.kept, report.quarantined, report.reused_files) == (2, 0, 1)
+
+
+@pytest.mark.parametrize("path", [".", "workspace", "workspace/review/images", "data"])
+def test_a_source_that_holds_the_project_s_own_images_is_refused(tmp_path: Path, path: str) -> None:
+    """Else rendered and synthetic images came back as if a hospital had sent them."""
+    fill(tmp_path / path, [1])
+    with pytest.raises(UsageError, match="source 'clinic': path: holds the project's own"):
+        ingest(Project(tmp_path), (a_source(tmp_path / path),), SETTINGS, KEY, Here())
+
+
+def test_a_marked_synthetic_image_is_never_an_acquired_one(tmp_path: Path) -> None:
+    """Planted: a picture from a released shard lies in the hospital's folder."""
+    folder = fill(tmp_path / "in", [1])
+    (folder / "made.png").write_bytes(encode_png(a_picture(2), {SYNTHETIC_MARK: "YES"}))
+    project = Project(tmp_path / "p")
+    assert run(project, a_source(folder)).codes == {"SYNTHETIC": 1}
 
 
 SCRIPT = """
