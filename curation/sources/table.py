@@ -1,7 +1,7 @@
 """What a CSV table says of the images of a source: labels, patients, and columns of the record.
 
-Fails closed: a mapped text column must be a *category*, that is at most 64 different short values of harmless characters. Free text, dates and identifiers
-are never copied. Patients and sites leave as keyed pseudonyms, ages are capped, dates are shifted.
+Fails closed: a mapped text column must be a *category*, that is at most 64 different short values of harmless characters, without long numbers and dates, most
+of which stand for several patients. Free text, names, dates and identifiers are never copied. Patients and sites leave as keyed pseudonyms, ages are capped, dates are shifted.
 """
 
 from __future__ import annotations
@@ -24,6 +24,11 @@ MAX_AGE_YEARS = 90.0
 MAX_CATEGORY_CHARACTERS = 40
 MAX_CATEGORIES = 64
 MAX_ATTRIBUTE_NUMBER = 100_000
+LEAST_NAMES = 8
+MOST_OF_ONE = 0.8
+IDENTIFYING = r"[0-9]{6}|(?:19|20)[0-9]{2}[-/.][0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}[-/.][0-9]{1,2}[-/.](?:19|20)[0-9]{2}"
+"""Long numbers and dates."""
+
 CATEGORY = r"^[A-Za-z0-9 ._+()/&,'-]*$"
 
 _CATEGORIES = ("label", "body_part", "view_position", "manufacturer", "modality")
@@ -89,7 +94,7 @@ def read_table(source: SourceSettings) -> Table:
     )
     rows = rows.filter(pl.col("key").is_not_null()).with_columns(_mapped(name, source) for name in used)
     for name in used:
-        _refuse_free_text(rows[name], name, source)
+        _refuse_free_text(rows, name, source)
     return _index(rows, list(used), source)
 
 
@@ -128,11 +133,11 @@ def _refuse_reserved(source: SourceSettings, name: str) -> None:
         raise _wrong(source, f"columns.{name}", "names of columns are lower case letters, digits and underscores")
 
 
-def _refuse_free_text(values: pl.Series, name: str, source: SourceSettings) -> None:
+def _refuse_free_text(rows: pl.DataFrame, name: str, source: SourceSettings) -> None:
     """Let only categories and plain numbers pass; the message never quotes a value."""
     if name in ("patient", "site", "model_name", "age_years", "sex", "laterality", "acquired_on"):
         return
-    distinct = values.drop_nulls().unique()
+    distinct = rows[name].drop_nulls().unique()
     if name not in _CATEGORIES and _is_plain_number(distinct):
         return
     key = _recipe_key(source, name)
@@ -141,6 +146,16 @@ def _refuse_free_text(values: pl.Series, name: str, source: SourceSettings) -> N
     too_long, odd = (distinct.str.len_chars() > MAX_CATEGORY_CHARACTERS).sum(), (~distinct.str.contains(CATEGORY)).sum()
     if too_long or odd:
         raise _wrong(source, key, f"{max(too_long, odd)} values are too long or hold odd characters for a category; free text is never copied")
+    if identifying := distinct.str.contains(IDENTIFYING).sum():
+        raise _wrong(source, key, f"{identifying} values hold a date or a number of six digits or more; identifiers are never copied")
+    if distinct.len() > LEAST_NAMES and _share_of_one(rows, name) > MOST_OF_ONE:
+        raise _wrong(source, key, f"nearly each of {distinct.len()} values stands for one patient only, as a name would; identifiers are never copied")
+
+
+def _share_of_one(rows: pl.DataFrame, name: str) -> float:
+    """Return the share of the values that only one patient has (without a column of patients: only one row)."""
+    owners = rows.drop_nulls(name).group_by(name).agg(pl.col("patient" if "patient" in rows.columns else "key").n_unique().alias("owners"))
+    return float((owners["owners"] == 1).sum() / owners.height)
 
 
 def _is_plain_number(distinct: pl.Series) -> bool:

@@ -65,6 +65,15 @@ def test_equal_rows_are_one_and_contradicting_rows_are_a_conflict(tmp_path: Path
         ("id,note\na,jane@doe\n", {"columns": {"finding": "note"}}, "columns.finding"),
         ("id,dx\n" + "".join(f"{n},name{n}\n" for n in range(65)), {"label": "dx"}, "label"),
         ("id,mrn\n" + "".join(f"{n},{1234567 + n}\n" for n in range(65)), {"columns": {"number": "mrn"}}, "columns.number"),
+        (
+            "id,who,name\n" + "".join(f"{n},{n // 3},{'ABCDEFGHIJ'[n // 3]}. Doe\n" for n in range(30)),
+            {"patient": "who", "columns": {"n": "name"}},
+            "columns.n",
+        ),
+        ("id,name\n" + "".join(f"{n},{'ABCDEFGHIJ'[n]}. Doe\n" for n in range(10)), {"label": "name"}, "label"),
+        ("id,born\na,1957-03-11\n", {"columns": {"born": "born"}}, "columns.born"),
+        ("id,born\na,11.3.1957\n", {"label": "born"}, "label"),
+        ("id,mrn\na,1234567\n", {"columns": {"number": "mrn"}}, "columns.number"),
         ("id,dx\na,mel\n", {"label": "diagnosis"}, "label"),
         ("id,dx\na,mel\n", {"columns": {"split": "dx"}}, "columns.split"),
         ("id,dx\na,mel\n", {"key": "image"}, "key"),
@@ -75,7 +84,7 @@ def test_free_text_identifiers_and_wrong_columns_stop_the_run(tmp_path: Path, te
     with pytest.raises(UsageError, match="source 'clinic'") as caught:
         look_up(tmp_path, text, "a", **settings)
     assert f": {key}: " in str(caught.value)
-    assert not any(word in str(caught.value) for word in ("Jane", "jane", "1234567"))
+    assert not any(word in str(caught.value) for word in ("Jane", "jane", "Doe", "1957", "1234567"))
 
 
 def test_bytes_that_are_not_utf_8_do_not_stop_the_run(tmp_path: Path) -> None:
@@ -91,3 +100,9 @@ def test_dates_are_shifted_and_need_a_patient(tmp_path: Path) -> None:
     assert first < "2024-01-10"
     assert int(second[-2:]) - int(first[-2:]) in (5, 5 - 31, 5 - 30, 5 - 29, 5 - 28)
     assert "acquired_on" not in look_up(tmp_path, text, "a", **settings).fields
+
+
+def test_a_long_tail_of_classes_is_still_a_category(tmp_path: Path) -> None:
+    """Rare classes with one patient each are welcome beside common ones."""
+    text = "id,dx\n" + "".join(f"{n},common{n % 4}\n" for n in range(40)) + "".join(f"r{n},rare{n}\n" for n in range(12))
+    assert look_up(tmp_path, text, "r3", label="dx").fields["label"] == "rare3"
