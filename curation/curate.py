@@ -83,7 +83,7 @@ def curate(
     judged = verdict_rows(rows) if verdict_rows else rows
     rows = override_labels(judged, overrides, path)
     tell(1, len(STEPS), STEPS[0])
-    rows = assign_groups(group_duplicates(rows))
+    rows = assign_groups(group_duplicates(rows, {each.image_id for each in overrides if each.column == "label"}))
     tell(2, len(STEPS), STEPS[1])
     moved = find_moved_groups(rows)
     rows = override_splits(assign_splits(rows, split), overrides, path).sort("image_id")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import polars as pl
 
 CONFLICT = "label_conflict"
@@ -9,17 +11,29 @@ CONFLICT_REASON = "equal images carry different labels"
 EXPERTS = ("expert", "consensus")
 
 
-def group_duplicates(rows: pl.DataFrame) -> pl.DataFrame:
+def group_duplicates(rows: pl.DataFrame, overridden: Collection[str] = ()) -> pl.DataFrame:
     """Return the rows with `duplicate_group` set for acquired images whose stored pixels are equal.
 
     A group is named by its head, the one image that a release keeps: the head it had before, else the image that was curated first,
     else the smallest `image_id`. The head takes the label that the group agrees on; an expert's label beats the source's. Groups that do
     not agree lose their label and go to the experts (`route = "label_conflict"`). Running it again changes nothing.
+
+    Args:
+        rows: the working manifest.
+        overridden: image_ids whose label a person decided, copies perhaps; other copies have an expert's label from their head only.
     """
+    rows = _forget_copied_labels(rows, overridden)
     members = rows.filter((pl.col("origin") == "acquired") & (pl.len().over("pixels_sha256", "origin") > 1))
     groups = _name_groups(members)
     rows = rows.drop("duplicate_group").join(groups, on="image_id", how="left", maintain_order="left")
     return _agree_on_labels(rows).select(members.columns)
+
+
+def _forget_copied_labels(rows: pl.DataFrame, overridden: Collection[str]) -> pl.DataFrame:
+    """Take away the experts' labels that copies got from their head in an earlier run: else a changed answer would contradict its own copy."""
+    has_head = pl.col("duplicate_group").is_in(rows["image_id"].to_list()) & ~pl.col("image_id").is_in(sorted(overridden))
+    copied = is_dropped_duplicate() & has_head & pl.col("readers").is_null() & pl.col("label_source").is_in(EXPERTS)
+    return rows.with_columns(pl.when(copied.fill_null(False)).then(None).otherwise(name).alias(name) for name in ("label", "label_source"))
 
 
 def is_dropped_duplicate() -> pl.Expr:

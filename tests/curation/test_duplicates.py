@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -43,6 +44,28 @@ def test_an_expert_settles_a_conflict() -> None:
     assert settled["label"].to_list() == ["melanoma"] * 2
     assert settled["label_source"].to_list() == ["expert"] * 2
     assert settled["route"].to_list() == [None, None]
+
+
+@pytest.mark.parametrize(("label", "source"), [("keratosis", "expert"), ("nevus", "source")])
+def test_an_expert_who_thinks_again_does_not_contradict_the_copy(label: str, source: str) -> None:
+    """The copy has its expert's label from the head: it follows a changed answer, and one that was taken back."""
+    rows = group_duplicates(equal_images("nevus", "nevus"))
+    head = pl.col("image_id") == pl.col("duplicate_group")
+    for answer, given_by in (("melanoma", "expert"), (label, source)):
+        judged = rows.with_columns(label=pl.when(head).then(pl.lit(answer)).otherwise("label"))
+        rows = group_duplicates(judged.with_columns(label_source=pl.when(head).then(pl.lit(given_by)).otherwise("label_source")))
+    assert rows.select("label", "label_source", "route").rows() == [(label, source, None)] * 2
+
+
+def test_a_copy_that_a_person_overrode_keeps_its_say() -> None:
+    """An override may name any of the equal images."""
+    rows = group_duplicates(equal_images("nevus", "nevus"))
+    copy = rows.filter(is_dropped_duplicate())["image_id"].item()
+    decided = rows.with_columns(
+        label=pl.when(pl.col("image_id") == copy).then(pl.lit("melanoma")).otherwise("label"),
+        label_source=pl.when(pl.col("image_id") == copy).then(pl.lit("expert")).otherwise("label_source"),
+    )
+    assert group_duplicates(decided, {copy})["label"].to_list() == ["melanoma"] * 2
 
 
 def test_an_unlabelled_head_takes_the_label_of_its_equals() -> None:
