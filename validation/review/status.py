@@ -10,7 +10,7 @@ from curation.project import Project
 from validation.recipe import ReviewSettings
 from validation.review.issued import marker_of, read_issued
 from validation.review.studio import Studio
-from validation.review.verdicts import gather_opinions, read_verdicts
+from validation.review.verdicts import gather_opinions, read_verdicts, standing_answers
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class ReviewStatus:
         issued: tasks that ever went out.
         open: tasks on the server that still want answers.
         done: tasks on the server with enough answers.
-        answers: facts pulled so far.
+        answers: answers that stand, one a reader and image.
         readers: people behind them.
         disagreements: images on which the readers are split evenly.
         open_routes: open tasks by route.
@@ -55,7 +55,7 @@ def review_status(project: Project, settings: ReviewSettings, url: str, token: s
     Raises:
         ServiceError: Label Studio cannot be reached or refuses.
     """
-    issued, facts = read_issued(project), read_verdicts(project)
+    issued, facts = read_issued(project), standing_answers(read_verdicts(project))
     with Studio(url, token) as studio:
         number = studio.find_project(marker_of(key, project))
         tasks = [task for task in studio.list_tasks(number) if task.case_id in issued] if number is not None else []
