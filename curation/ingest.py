@@ -79,7 +79,8 @@ def ingest(
         progress: told of files done.
 
     Raises:
-        UsageError: a source's path or table is missing or wrong, it would read what this project writes, or a source that gave images gives none any more. Nothing was written then.
+        UsageError: a source's path or table is missing or wrong, it would read what this project writes, or it gave images and gives none any more.
+            Nothing was written then.
     """
     started = time.monotonic()
     _refuse_own_folders(project, sources)

@@ -76,7 +76,8 @@ def open_reader(source: SourceSettings, harmonize: HarmonizeSettings, secret: by
     fingerprint = pseudonym(secret, "fingerprint", "key")
     how = source.model_dump(mode="json", exclude={"path", "table"})
     content = hashlib.sha256(source.table.read_bytes()).hexdigest() if source.table else ""
-    return Reader(source, secret, table, _hash(recipes, fingerprint, CODE_VERSION, READER_VERSION, source.kind), _hash(how, content))
+    space = [source.patients] if source.patients else []
+    return Reader(source, secret, table, _hash(recipes, fingerprint, CODE_VERSION, READER_VERSION, source.kind, *space), _hash(how, content))
 
 
 def _hash(*parts: object) -> str:

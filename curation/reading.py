@@ -99,7 +99,7 @@ def _read_file_unit(unit: Unit, chunk: Chunk) -> UnitResult:
         if sha256 == file.known_sha256:
             return UnitResult(unit.source, unit.name, [FileResult(file.path, "unchanged", sha256=sha256)])
         _refuse_changed(file)
-        row, encoded = make_row(_acquire(unit, file, content), file.lookup, unit.source, chunk.harmonize, chunk.secret)
+        row, encoded = make_row(_acquire(unit, file, content), file.lookup, unit.source, chunk.harmonize, chunk.secret, unit.patients)
     except (ImageError, *READ_ERRORS) as error:
         return UnitResult(unit.source, unit.name, [refusal_of(file.path, refuse(error), sha256 or hash_file(file.real))])
     return UnitResult(unit.source, unit.name, [FileResult(file.path, "kept", sha256=sha256, image_ids=[row["image_id"]])], [row], [encoded])
@@ -151,7 +151,7 @@ def _add_image(image: Acquired, members: list[tuple[UnitFile, FileResult]], unit
     try:
         for file, _ in members:
             _refuse_changed(file)
-        row, encoded = make_row(image, _one_lookup([file.lookup for file, _ in members]), unit.source, chunk.harmonize, chunk.secret)
+        row, encoded = make_row(image, _one_lookup([file.lookup for file, _ in members]), unit.source, chunk.harmonize, chunk.secret, unit.patients)
     except (ImageError, *READ_ERRORS) as error:
         refusal = refuse(error)
         _settle(members, "quarantined", refusal.code, refusal.reason)

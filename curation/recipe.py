@@ -40,6 +40,12 @@ class SourceSettings(Frozen):
     )
     label: str | None = Field(default=None, description="column of the table that holds the class")
     patient: str | None = Field(default=None, description="column of the table that groups images of one patient")
+    patients: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$",
+        exclude_if=lambda value: value is None,
+        description="name space of patient ids: sources that call a patient by the same id name the same one here; default: the source's own name",
+    )
     columns: dict[str, str] = Field(default_factory=dict, description="record column = table column")
     values: dict[str, dict[str, str]] = Field(default_factory=dict, description="record column = {value in the table = value in the record}")
 
@@ -52,6 +58,11 @@ class SourceSettings(Frozen):
         if self.table is not None and self.key is None:
             raise ValueError("a `table` needs `key`, the column that names the image")
         return self
+
+    @property
+    def patient_space(self) -> str:
+        """Within which name space a patient id means one patient."""
+        return self.patients or self.name
 
     @property
     def matches(self) -> str:

@@ -19,8 +19,8 @@ COMPUTED = frozenset({"image_id", "patient_id", "study_uid", "series_uid", "reci
 """Columns that cannot hold an identifier: keyed pseudonyms, hashes, fixed words."""
 
 
-def make_row(acquired: Acquired, lookup: Lookup, source: str, settings: HarmonizeSettings, secret: bytes) -> tuple[dict[str, Any], bytes]:
-    """Return the row of the manifest and the bytes of the stored image.
+def make_row(acquired: Acquired, lookup: Lookup, source: str, settings: HarmonizeSettings, secret: bytes, patients: str = "") -> tuple[dict[str, Any], bytes]:
+    """Return the row of the manifest and the bytes of the stored image; `patients` is the name space of patient ids, by default the source.
 
     Raises:
         ImageError: the image cannot be harmonized, or its row would hold the patient's identifier (IDENTITY_LEAK).
@@ -30,7 +30,7 @@ def make_row(acquired: Acquired, lookup: Lookup, source: str, settings: Harmoniz
     fields = {**acquired.fields, **lookup.fields, "modality": acquired.modality}
     record = ImageRecord(
         image_id=image_id_of(acquired),
-        patient_id=pseudonym(secret, f"patient:{source}", patient),
+        patient_id=pseudonym(secret, f"patient:{patients or source}", patient),
         source=source,
         label_source="source" if "label" in fields else None,
         **fields,

@@ -39,12 +39,21 @@ class UnitFile:
 
 @dataclass(frozen=True)
 class Unit:
-    """Files that are read together; `name` is the file's path, or a pseudonym of the series."""
+    """Files that are read together.
+
+    Attributes:
+        source: name of the source.
+        kind: what the source reads.
+        name: the file's path, or a pseudonym of the series.
+        files: at least one.
+        patients: name space of patient ids; empty: the source's name.
+    """
 
     source: str
     kind: Literal["dicom", "nifti", "raster"]
     name: str
     files: tuple[UnitFile, ...]
+    patients: str = ""
 
 
 @dataclass(frozen=True)

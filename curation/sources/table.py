@@ -1,7 +1,8 @@
 """What a CSV table says of the images of a source: labels, patients, and columns of the record.
 
-Fails closed: a mapped text column must be a *category*, that is at most 64 different short values of harmless characters, without long numbers and dates, most
-of which stand for several patients. Free text, names, dates and identifiers are never copied. Patients and sites leave as keyed pseudonyms, ages are capped, dates are shifted.
+Fails closed: a mapped text column must be a *category*, that is at most 64 different short values of harmless characters, without long numbers and dates,
+most of which stand for several patients. Free text, names, dates and identifiers are never copied. Patients and sites leave as keyed pseudonyms, ages are
+capped, dates are shifted.
 """
 
 from __future__ import annotations
@@ -207,7 +208,7 @@ def _shifted(text: str | None, patient: str | None, source: SourceSettings, secr
         day = date.fromisoformat(text[:10])
     except ValueError:
         return None
-    return shift_date(secret, f"{source.name}:{patient}", day).isoformat()
+    return shift_date(secret, f"{source.patient_space}:{patient}", day).isoformat()
 
 
 def _number_or_text(text: str) -> float | str:

@@ -458,6 +458,20 @@ def test_a_marked_synthetic_image_is_never_an_acquired_one(tmp_path: Path) -> No
     assert run(project, a_source(folder)).codes == {"SYNTHETIC": 1}
 
 
+def test_sources_that_share_patient_ids_share_their_patients(tmp_path: Path) -> None:
+    """Two archives of one hospital, one patient: one pseudonym, so that no split can tear the patient apart; also when the recipe says it later."""
+    sources = []
+    for name, seed in (("one", 1), ("two", 2)):
+        table = write_table(tmp_path / f"{name}.csv", {f"{seed:03}": "nevus"}, {f"{seed:03}": "MRN-4711"})
+        sources.append(a_source(fill(tmp_path / name, [seed]), name=name, table=table, key="image", label="dx", patient="who"))
+    project = Project(tmp_path / "p")
+    run(project, *sources)
+    assert read_manifest(project.manifest)["patient_id"].n_unique() == 2
+    run(project, *(source.model_copy(update={"patients": "hospital"}) for source in sources))
+    assert read_manifest(project.manifest)["patient_id"].n_unique() == 1
+    assert "patients" not in sources[0].model_dump()  # a recipe that does not say it keeps its hash
+
+
 SCRIPT = """
 import sys, time
 from concurrent.futures import Executor, Future

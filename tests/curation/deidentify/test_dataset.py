@@ -22,7 +22,8 @@ KEY = b"k" * 32
     [
         ("PixelSpacing", [0.5, 0.25], [0.5, 0.25]), ("EchoTime", "12.5", 12.5), ("SeriesNumber", "7", 7), ("SeriesNumber", "1957031", ""),
         ("ImageType", ["DERIVED", "SECONDARY", "QUASTENFLOSSER"], ["DERIVED", "SECONDARY"]), ("BodyPartExamined", "HEAD", "HEAD"),
-        ("BodyPartExamined", "WILHELMINE", None), ("PatientPosition", "HFS", "HFS"), ("SyntheticData", "YES", "YES"), ("StudyDescription", "anything", None), ("StudyTime", "101112", ""),
+        ("BodyPartExamined", "WILHELMINE", None), ("PatientPosition", "HFS", "HFS"), ("SyntheticData", "YES", "YES"),
+        ("StudyDescription", "anything", None), ("StudyTime", "101112", ""),
         ("Manufacturer", "SIEMENS Healthineers Quastenflosser", "Siemens"), ("OperatorsName", "Xaver", None), ("ContentDate", "20209999", None),
     ],
 )  # fmt: skip
