@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,14 +11,14 @@ import numpy as np
 import polars as pl
 
 from curation.modalities import with_task
-from curation.pixels import Pixels, encode_png, hash_pixels
+from curation.pixels import SYNTHETIC_MARK, Pixels, encode_png, hash_pixels
 from curation.project import Project
 from curation.records import ImageRecord, to_frame
 from curation.shards import write_shards
 from synthesis.recipe import SynthesisSettings
 from synthesis.training_set import TrainingSet, most_common
 
-MARK = "Curaloop-Synthetic"
+MARK = SYNTHETIC_MARK
 PATIENT = "synthetic"
 SOURCE = "synthesis"
 
@@ -44,7 +45,8 @@ def plan_requests(gaps: pl.DataFrame, rows: pl.DataFrame, generator: str | None,
 
     The rarest classes with cells to synthesize come first; cells of one class count together, because the generator knows the class only.
     Candidates that wait for the experts count as made, whichever generator made them; so do those of this generator that its screens rejected,
-    else a weak generator would be asked again in every run.
+    else a weak generator would be asked again in every run. Accepted ones that stand in no cell, because cells of sites or ages cannot hold an
+    image that has neither, count for the class.
 
     Args:
         gaps: table of `curation.gaps`.
@@ -57,11 +59,13 @@ def plan_requests(gaps: pl.DataFrame, rows: pl.DataFrame, generator: str | None,
     waiting = pl.col("verdict").is_null()
     screened_out = (pl.col("verdict") == "rejected") & pl.col("readers").is_null() & (pl.col("generator_sha256") == pl.lit(generator))
     made = with_task(rows).filter((pl.col("origin") == "synthetic") & (pl.col("task") == settings.task) & (waiting | screened_out))
-    made_by_label = dict(made.group_by("label").len().iter_rows())
+    accepted = with_task(rows).filter((pl.col("origin") == "synthetic") & (pl.col("task") == settings.task) & (pl.col("verdict") == "accepted"))
+    made_by_label = Counter(made["label"].to_list() + accepted["label"].to_list())
+    made_by_label.subtract(dict(gaps.filter(pl.col("task") == settings.task).group_by("label").agg(pl.col("synthetic_images").sum()).iter_rows()))
     left, requests = settings.candidates - made.height, {}
     for position, (label, missing) in enumerate(rarest.select("label", "missing").iter_rows()):
         share = -(-left // (rarest.height - position))
-        number = max(0, min(missing - made_by_label.get(label, 0), share))
+        number = max(0, min(missing - made_by_label[label], share))
         left -= number
         if number:
             requests[label] = number

@@ -94,6 +94,16 @@ def test_after_the_experts_judged_the_same_generator_draws_new_seeds(tmp_path: P
     assert sorted(candidates_of(project)["seed"]) == list(range(8))
 
 
+def test_accepted_images_that_no_cell_counts_still_count_for_their_class(tmp_path: Path) -> None:
+    """A synthetic image has no site: a gap table by site never shows it, and must not be asked for again and again."""
+    project = a_phantom_project(tmp_path)
+    gaps = a_gap_table(missing=4).with_columns(site=pl.lit("north"))
+    synthesize(project, tiny_synthesis(), gaps, embed_phantoms)
+    rows = read_manifest(project.manifest)
+    write_manifest(rows.with_columns(verdict=pl.when(pl.col("origin") == "synthetic").then(pl.lit("accepted")).otherwise("verdict")), project.manifest)
+    assert synthesize(project, tiny_synthesis(), gaps, embed_phantoms).skipped.startswith("enough candidates")
+
+
 def test_other_train_rows_are_another_generator(tmp_path: Path) -> None:
     """A label that an expert changed begins a new training."""
     project = a_phantom_project(tmp_path)
