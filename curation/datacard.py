@@ -77,6 +77,8 @@ def _method(release: dict[str, Any]) -> str:
         "Headers were rebuilt from an allow-list, patients and UIDs are keyed pseudonyms, dates are shifted by a secret number of days of each patient.",
         "Equal images are in it once. Patients, and patients who share an equal image, lie on one side of the split.",
         f"Recipe `{release['recipe_sha256']}`, code `{release['code_commit']}`, head of the decision ledger `{release['ledger_head']}`.",
+        "Not looked for: text that is burned into pixels without the header saying so, and faces that could be rebuilt from volumes of a head. Whoever passes "
+        "such images on looks at them first.",
         "Every file's SHA-256 is in `release.json`; each row of `manifest.parquet` carries the hash of its pixels and of its harmonization recipe.",
     ]
     return "\n".join(f"- {line}" for line in lines)
