@@ -49,10 +49,21 @@ class Doorstep(TyperGroup):
         except Exception as error:
             if isinstance(error, typer.Exit | typer.Abort) or hasattr(error, "exit_code"):
                 raise  # typer's own: wrong options, --help
-            traceback.print_exc()  # to stderr, without the values of variables: they may hold patients' data
+            _show_lines(error)
             message = f"unexpected {type(error).__name__} (see the traceback above). Run the same command again; if it stays, please report it."
             _tell(message, ctx.obj, 1, type(error).__name__)
             raise typer.Exit(1) from error
+
+
+def _show_lines(error: BaseException) -> None:
+    """Print the lines of code that led to an error and its causes, without what a library says of it: that may quote a row, a file or its name."""
+    cause = error.__cause__ or error.__context__
+    if cause is not None:
+        _show_lines(cause)
+    print("Traceback (most recent call last):", file=sys.stderr)
+    traceback.print_tb(error.__traceback__)
+    said = error.strerror if isinstance(error, OSError) else ""
+    print(f"{type(error).__name__}: {said or '(its text is not shown, it may hold data of patients)'}", file=sys.stderr)
 
 
 def _tell(message: str, call: Call | None, code: int, kind: str) -> None:

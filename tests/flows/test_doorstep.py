@@ -60,6 +60,18 @@ def test_an_unexpected_error_is_exit_code_1_without_local_values() -> None:
     assert answer.stderr.count("Doe^Jane") == 0
 
 
+def test_an_unexpected_error_does_not_quote_what_a_library_read() -> None:
+    """Planted: a library's text holds a name and a file; of an error of the system, its own words are shown."""
+    for error, said in (
+        (ValueError("row 7: Doe^Jane"), "ValueError: ("),
+        (FileNotFoundError(2, "No such file or directory", "/in/Doe^Jane.dcm"), "No such file"),
+    ):
+        answer = CliRunner().invoke(an_app(error), ["fail"])
+        assert answer.exit_code == 1
+        assert said in answer.stderr
+        assert "Doe" not in answer.stderr.replace('patient = "Doe^Jane"', "")
+
+
 def test_with_json_a_failure_is_one_document() -> None:
     """What libraries print goes to stderr."""
     answer = CliRunner().invoke(an_app(UsageError("wrong")), ["fail", "--json"])
