@@ -127,5 +127,10 @@ def record_overrides(rows: pl.DataFrame, overrides: Sequence[Override], ledger: 
     return len(new)
 
 
+def find_overridden(ledger: Path) -> frozenset[str]:
+    """Return the image_ids on which a person's decision was ever recorded."""
+    return frozenset(str(line["what"]) for line in read_ledger(ledger) if line["action"] == ACTION)
+
+
 def _value(override: Override) -> dict[str, str | None]:
     return {override.column: override.value or None}

@@ -14,6 +14,7 @@ import polars as pl
 
 from curation.errors import CuraloopError, IntegrityError
 from curation.ledger import verify_ledger
+from curation.overrides import find_overridden
 from curation.project import Project
 from curation.shards import verify_shard
 from curation.versions import list_versions, open_version
@@ -156,13 +157,14 @@ def check_verdicts(project: Project, rows: pl.DataFrame, until: str | None = Non
     """
     text = (
         "Every annotation on record answers a task that was issued for that image, none is there twice, and every verdict in the manifest "
-        "is what the readers of that image said. Signatures of tasks and readers are checked when annotations are pulled."
+        "is what the readers of that image said, its label too unless a person overrode it. Signatures are checked when annotations are pulled."
     )
     try:
-        facts, issued = read_lines(project.verdicts), read_issued(project)
+        facts, issued, overridden = read_lines(project.verdicts), read_issued(project), find_overridden(project.ledger)
     except IntegrityError as error:
         return conclude("8 verdicts are facts", text, [f"{Path(error.path).name}: {error.reason}"], 0)
-    failures = [*_strangers(facts, issued), *_repeated(facts), *_unfounded([fact for fact in facts if until is None or fact["pulled_at"] <= until], rows)]
+    known = [fact for fact in facts if until is None or fact["pulled_at"] <= until]
+    failures = [*_strangers(facts, issued), *_repeated(facts), *_unfounded(known, rows, overridden)]
     return conclude("8 verdicts are facts", text, failures, len(facts))
 
 
@@ -178,14 +180,16 @@ def _repeated(facts: list[dict[str, Any]]) -> list[str]:
     return [f"annotation {annotation} of {time} is there {count} times" for (annotation, time), count in counted.items() if count > 1]
 
 
-def _unfounded(facts: list[dict[str, Any]], rows: pl.DataFrame) -> list[str]:
-    """Return the verdicts that no reader, or other readers than those on record, stand behind."""
+def _unfounded(facts: list[dict[str, Any]], rows: pl.DataFrame, overridden: frozenset[str]) -> list[str]:
+    """Return the verdicts that no reader, or other readers than those on record, stand behind. A label that experts contradict each other on is empty."""
     opinions = gather_opinions(facts)
     failures = []
     for image_id, origin, verdict, label in rows.filter(pl.col("verdict").is_not_null()).select("image_id", "origin", "verdict", "label").iter_rows():
         opinion = opinions.get(image_id)
         if opinion is None:
             failures.append(f"image {image_id} is {verdict}, and no annotation stands behind it")
-        elif opinion.is_tie or not opinion.usable or (origin == "synthetic" and opinion.label != label):
+            continue
+        may_differ = origin != "synthetic" and (label is None or image_id in overridden)
+        if opinion.is_tie or not opinion.usable or (opinion.label != label and not may_differ):
             failures.append(f"image {image_id} is {verdict}, and its readers say otherwise")
     return failures

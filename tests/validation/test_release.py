@@ -20,7 +20,7 @@ from curation.shards import write_shards
 from curation.versions import list_versions, open_version, run_git
 from synthesis.candidates import MARK
 from tests.builders import pixels_of
-from tests.validation.builders import META, TRAINING, a_ready_project, answer, change, digest, learn_from, make_release
+from tests.validation.builders import META, TRAINING, a_ready_project, answer, change, digest, issue, learn_from, make_release
 from validation.recipe import ReleaseSettings
 from validation.release import release
 from validation.verify import tree_md5
@@ -186,6 +186,15 @@ def answer_taken_back(project: Project) -> None:
     answer(project, ids(project, SYNTHETIC)[0], 0, label="melanoma", cancelled=True, updated_at="2026-11-21T11:00:00Z")
 
 
+def readers_gave_another_label(project: Project) -> None:
+    """A real image counts as relabelled, but not with the label that its reader gave."""
+    image_id = ids(project, ACQUIRED & (pl.col("label") == "nevus"))[0]
+    issue(project, image_id)
+    answer(project, image_id, 60, label="melanoma")
+    for column, value in (("verdict", "relabelled"), ("readers", 1), ("label_source", "expert")):
+        change(project, column, value, pl.col("image_id") == image_id)
+
+
 def age_of_an_old_patient(project: Project) -> None:
     """A value breaks the contract."""
     change(project, "age_years", 104.0, pl.col("image_id") == ids(project, ACQUIRED)[0])
@@ -199,7 +208,7 @@ PLANTED: tuple[tuple[Plant, str], ...] = (
     (not_the_class_it_was_made_for, "5a"), (accepted_by_nobody, "5a"), (screen_not_passed, "5b"), (not_screened, "5b"), (not_marked, "5c"),
     (file_without_reason, "6 "), (image_lost, "6 "), (file_not_counted, "6 "),
     (unknown_task, "8 "), (counted_twice, "8 "), (verdict_without_reader, "8 "), (readers_said_no, "8 "), (readers_are_split, "8 "),
-    (answer_taken_back, "8 "), (age_of_an_old_patient, "contract: ranges"),
+    (answer_taken_back, "8 "), (readers_gave_another_label, "8 "), (age_of_an_old_patient, "contract: ranges"),
 )  # fmt: skip
 
 
