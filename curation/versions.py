@@ -27,10 +27,12 @@ from curation.pixels import Pixels, decode
 from curation.project import Project
 
 if TYPE_CHECKING:
+    from dvc.api import DVCFileSystem
     from dvc.repo import Repo
 
 PREFIX = "data-v"
 TRAILER = "Dataset-Version"
+PLACEHOLDER = "remote-of-this-project"
 VERSIONED = ("data.dvc", ".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "curaloop.toml", "records")
 
 
@@ -68,19 +70,23 @@ def init_dvc(root: Path, remote_url: str = "") -> None:
         config["core"] |= {"analytics": False, "check_update": False, "autostage": False}
         if remote_url:
             config["core"]["remote"] = "storage"
-            config["remote"]["storage"] = {"url": remote_url if _is_absolute(remote_url) else str(root.resolve() / remote_url)}
-    if remote_url and not _is_absolute(remote_url):
-        _make_relative(root, remote_url)
+            config["remote"]["storage"] = {"url": f"ssh://{PLACEHOLDER}"}
+    if remote_url:
+        _write_remote(root, remote_url)
 
 
 def _is_absolute(url: str) -> bool:
     return "://" in url or Path(url).expanduser().is_absolute()
 
 
-def _make_relative(root: Path, remote_url: str) -> None:
-    """Write the remote relative to `.dvc`, so that a moved or cloned project finds a remote inside itself."""
+def _write_remote(root: Path, remote_url: str) -> None:
+    """Write the remote's address ourselves: DVC writes ASCII only, and would make a folder inside the project absolute.
+
+    A relative folder is written relative to `.dvc`, so that a moved or cloned project finds a remote inside itself.
+    """
+    url = remote_url if _is_absolute(remote_url) else Path("..", remote_url).as_posix()
     config = root / ".dvc" / "config"
-    config.write_text(config.read_text().replace(str(root.resolve() / remote_url), Path("..", remote_url).as_posix()))
+    config.write_text(config.read_text().replace(f"ssh://{PLACEHOLDER}", '"' + url + '"' if re.search(r"[,#'\s]", url) else url))
 
 
 def _silence() -> None:
@@ -279,11 +285,10 @@ class Version:
     """
 
     def __init__(self, project: Project, name: str, commit: str) -> None:
-        _silence()
-        from dvc.api import DVCFileSystem
-
         self.name, self.commit = name, commit
-        self._files = DVCFileSystem(str(project.root), rev=commit)
+        self._root = project.root
+        self._files: DVCFileSystem | None = None
+        self._cached: dict[str, Path] | None = None
         self._shards: dict[str, BinaryIO] = {}
         self._release: dict[str, Any] | None = None
 
@@ -294,7 +299,8 @@ class Version:
         for shard in self._shards.values():
             shard.close()
         self._shards.clear()
-        self._files.close()
+        if self._files is not None:
+            self._files.close()
 
     @property
     def release(self) -> dict[str, Any]:
@@ -334,7 +340,30 @@ class Version:
         return decode(self.read(row), str(row["suffix"]))
 
     def _open(self, name: str) -> BinaryIO:
+        """Open a file of `data/`: from the local cache if it lies there, which needs no DVC and half a second less, else through DVC."""
+        if self._cached is None:
+            self._cached = _list_cache(self._root, self.commit)
         try:
-            return cast("BinaryIO", self._files.open(f"data/{name}", "rb", cache=True))
+            if name in self._cached and self._cached[name].is_file():
+                return self._cached[name].open("rb")
+            return cast("BinaryIO", self._dvc().open(f"data/{name}", "rb", cache=True))
         except FileNotFoundError as error:
             raise IntegrityError(f"data/{name}", f"is neither in the DVC cache nor in the remote ({self.name or 'HEAD'})") from error
+
+    def _dvc(self) -> DVCFileSystem:
+        if self._files is None:
+            _silence()
+            from dvc.api import DVCFileSystem
+
+            self._files = DVCFileSystem(str(self._root), rev=self.commit)
+        return self._files
+
+
+def _list_cache(root: Path, commit: str) -> dict[str, Path]:
+    """Return where the files of `data/` lie in the local DVC cache at its usual place; empty when the list of them is not there."""
+    cache = root / ".dvc" / "cache" / "files" / "md5"
+    tracked = re.search(r"md5: ([0-9a-f]{2})([0-9a-f]{30}\.dir)\b", _asks_git(root, "show", f"{commit}:./data.dvc"))
+    listing = cache / tracked[1] / tracked[2] if tracked else None
+    if listing is None or not listing.is_file():
+        return {}
+    return {entry["relpath"]: cache / entry["md5"][:2] / entry["md5"][2:] for entry in json.loads(listing.read_bytes())}

@@ -158,3 +158,29 @@ with open_version(project, "data-v1") as version:
     assert (done.returncode, done.stdout.strip()) == (0, "data-v1"), done.stderr
     assert done.stdout == "data-v1\n"
     assert "analytics = False" in (tmp_path / "project" / ".dvc" / "config").read_text()
+
+
+def test_a_project_and_its_remote_may_have_any_name(tmp_path: Path) -> None:
+    """Umlauts, blanks, brackets and commas in the path; DVC's own config writer knows ASCII only."""
+    home = tmp_path / "Kohorte [ü], #2 ß"
+    home.mkdir()
+    project = a_repository(home, "../Ablage ü, #1")
+    put(project, "data-v1", b"first version")
+    track_and_tag(project, "data-v1", "Release data-v1")
+    shutil.rmtree(project.root / ".dvc" / "cache")
+    with open_version(project) as version:
+        assert version.read({"shard": "a.tar", "offset": 0, "size_bytes": 5}) == b"first"
+    assert (home / "Ablage ü, #1").is_dir()
+
+
+def test_a_version_in_the_cache_is_read_without_dvc(tmp_path: Path) -> None:
+    """A run over unchanged input reads the version before, and must not pay for importing DVC."""
+    project = a_repository(tmp_path, str(tmp_path / "remote"))
+    put(project, "data-v1", b"first version")
+    track_and_tag(project, "data-v1", "Release data-v1")
+    code = (
+        "import sys; from pathlib import Path; from curation.project import Project; from curation.versions import open_version\n"
+        f"with open_version(Project(Path({str(project.root)!r}))) as version: print(version.name, version.read_file('shards/a.tar'), 'dvc' in sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "data-v1 b'first version' False"
