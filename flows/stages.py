@@ -148,29 +148,19 @@ def run_gaps(work: Work) -> pl.DataFrame:
     """Return the gap table of the working manifest; nothing is written."""
     from curation.gaps import find_gaps
 
-    return find_gaps(read_rows(work), work.settings.gaps)
+    rows = read_rows(work)
+    if rows.height and rows["split"].null_count() == rows.height:
+        raise UsageError("nothing is split yet, so no cell can be counted: run `curaloop curate` first")
+    return find_gaps(rows, work.settings.gaps)
 
 
 def run_synthesize(work: Work) -> SynthesisReport:
     """Make candidates for the cells that the gap table names, and screen them."""
     from synthesis.synthesize import synthesize
 
-    with work.writing("synthesize"), _torch_threads(work.settings.run.threads or 1):
-        report = synthesize(work.project, work.settings.synthesis, run_gaps(work), _embed(work.settings), work.progress)
+    with work.writing("synthesize"):
+        report = synthesize(work.project, work.settings.synthesis, run_gaps(work), _embed(work.settings), work.progress, work.settings.run.threads or 1)
         return record(work, "synthesize", report)
-
-
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    """Let torch use so many threads while the block runs: two on busy cores were five times slower than one, and the number changes a generator's bits."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _embed(settings: Settings) -> Callable[[list[Any]], Any]:
@@ -227,6 +217,7 @@ def run_release(work: Work) -> ReleaseReport:
     from validation.release import release
 
     settings = work.settings
+    read_rows(work)
     with work.writing("release"):
         meta = settings.dataset.model_dump()
         return record(work, "release", release(work.project, settings.release, recipe_sha256(settings), meta, code_commit(), work.progress))

@@ -19,6 +19,7 @@ from curation.progress import Progress, silent
 from curation.project import Project
 from synthesis.candidates import Drawn, Provenance, draw_grid, next_seed, plan_requests, store_candidates
 from synthesis.generator import GeneratorReport, generator_sha256, sample, train_generator
+from synthesis.network import torch_threads
 from synthesis.recipe import SynthesisSettings
 from synthesis.screening import HELD_OUT_IMAGES, Embed, ScreenPower, screen_candidates
 from synthesis.training_set import TrainingSet, hash_rows, most_common, read_images, usable_rows, write_training_rows
@@ -77,7 +78,9 @@ class SynthesisReport:
     seconds: float = 0.0
 
 
-def synthesize(project: Project, settings: SynthesisSettings, gaps: pl.DataFrame, embed: Embed, progress: Progress | None = None) -> SynthesisReport:
+def synthesize(
+    project: Project, settings: SynthesisSettings, gaps: pl.DataFrame, embed: Embed, progress: Progress | None = None, threads: int = 1
+) -> SynthesisReport:
     """Make candidates for the gaps of one task; the caller holds the project's write lock.
 
     Args:
@@ -86,6 +89,7 @@ def synthesize(project: Project, settings: SynthesisSettings, gaps: pl.DataFrame
         gaps: table of `curation.gaps.find_gaps`.
         embed: images to `(N, F)` float32 features, for the screens.
         progress: told of training steps and batches.
+        threads: of torch, which is imported only when there is something to draw; the number changes a generator's bits.
     """
     began, tell = time.monotonic(), progress or silent
     rows = read_manifest(project.manifest)
@@ -94,6 +98,22 @@ def synthesize(project: Project, settings: SynthesisSettings, gaps: pl.DataFrame
     requests = plan_requests(gaps, rows, generator_sha256(folder), settings)
     if reason := _reason_to_skip(settings, usable, gaps, requests):
         return SynthesisReport(skipped=reason, task=settings.task, train_images=usable.height, seconds=time.monotonic() - began)
+    with torch_threads(threads):
+        return _make_candidates(project, settings, rows, usable, folder, requests, embed, tell, began)
+
+
+def _make_candidates(
+    project: Project,
+    settings: SynthesisSettings,
+    rows: pl.DataFrame,
+    usable: pl.DataFrame,
+    folder: Path,
+    requests: dict[str, int],
+    embed: Embed,
+    tell: Progress,
+    began: float,
+) -> SynthesisReport:
+    """Train, draw, screen and store."""
     train = _load(project, usable, settings)
     trained = _train(train, folder, settings, tell)
     origin = Provenance(trained.generator_sha256, hash_rows(train.rows), settings)
