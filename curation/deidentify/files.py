@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from curation.pixels import encode_nifti, encode_png
 from curation.progress import Progress, silent
 from curation.pseudonyms import pseudonym
 from curation.raster import decode_raster
-from curation.sources.sniff import HEAD_BYTES, Kind, sniff
+from curation.sources.sniff import HEAD_BYTES, Kind, promises_image, sniff
 from curation.sources.walk import Found, walk
 
 
@@ -104,7 +104,7 @@ def _deidentify(found: Found, out: Path, key: bytes, written: dict[str, str]) ->
         with path.open("rb") as stream:
             kind = sniff(stream.read(HEAD_BYTES))
         if kind == "other":
-            raise ImageError(NOT_AN_IMAGE if found.size_bytes else "EMPTY", "the file is no image that we know, or has no bytes")
+            _refuse_other(found)
         cleaned = CLEANERS[kind](path, key)
     sha256 = hashlib.sha256(cleaned.content).hexdigest()
     if cleaned.place in written:
@@ -114,6 +114,14 @@ def _deidentify(found: Found, out: Path, key: bytes, written: dict[str, str]) ->
     _write(out / cleaned.place, cleaned.content)
     written[cleaned.place] = sha256
     return "cleaned"
+
+
+def _refuse_other(found: Found) -> NoReturn:
+    if not found.size_bytes:
+        raise ImageError("EMPTY", "the file has no bytes")
+    if any(promises_image(found.path, kind) for kind in ("dicom", "nifti", "raster")):
+        raise ImageError("BAD_MAGIC", "the name promises an image, but the first bytes are not those of one")
+    raise ImageError(NOT_AN_IMAGE, "the file is no image that we know")
 
 
 def clean_dicom(path: Path, key: bytes) -> Cleaned:

@@ -110,7 +110,11 @@ def deidentify(
 
     here = call_of(ctx).here
     report = run_deidentify(here / source.expanduser(), here / target.expanduser())
-    out().print(f"[bold]De-identified[/] {report.cleaned:,} files into {target}; {len(report.refused):,} refused")
+    out().print(
+        f"[bold]De-identified[/] {report.found:,} files = {report.cleaned:,} cleaned into {target}, {report.duplicates:,} duplicates, "
+        f"{report.skipped:,} skipped (no images), {len(report.refused):,} refused"
+    )
+    out().print("Text burned into pixels and faces in head volumes are not looked for, beyond what headers say: look before you pass the files on.")
     if report.refused:
         out().print(table("Refused", [tuple(row) for row in report.refused], "file", "code", "reason"))
         raise typer.Exit(1)

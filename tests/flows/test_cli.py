@@ -126,6 +126,17 @@ def test_deidentify_refuses_a_folder_that_is_not_empty(project: Path) -> None:
     assert "not empty" in answer.stderr
 
 
+def test_deidentify_accounts_for_every_file_and_says_what_it_does_not_see(project: Path, tmp_path: Path) -> None:
+    """Found = cleaned + duplicates + skipped + refused, on the screen too."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "notes.txt").write_text("no image")
+    answer = curaloop("-C", project, "deidentify", str(tmp_path / "in"), str(tmp_path / "out"))
+    assert answer.returncode == 0
+    assert "1 files = 0 cleaned" in answer.stdout
+    assert "1 skipped" in " ".join(answer.stdout.split())
+    assert "faces" in answer.stdout
+
+
 def test_a_whole_round_in_json_and_a_planted_fault(tmp_path: Path) -> None:
     """`run`, `gaps`, `diff` and `verify` print one document each; a changed byte in a released shard is exit code 1."""
     project = a_sourced_project(tmp_path, patients=12)

@@ -317,3 +317,14 @@ def _volumes(folder: Path) -> list[tuple[Any, ...]]:
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "DIRFILE"):
         series.setdefault(read_header(path).series_uid, []).append(path)
     return sorted((hash_pixels(image.pixels), image.spacing_mm) for paths in series.values() for image in read_series(paths, KEY).images)
+
+
+def test_a_file_that_only_calls_itself_an_image_is_refused_and_not_passed_over(tmp_path: Path) -> None:
+    """Planted: a damaged scan is named like one; whoever hands the folder on must hear of it. A text file is no image for anybody."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "scan.dcm").write_bytes(b"x" * 300)
+    (tmp_path / "in" / "notes.txt").write_bytes(b"x" * 300)
+    report = deidentify_files(tmp_path / "in", tmp_path / "out", KEY)
+    assert [refusal.code for refusal in report.refused] == ["BAD_MAGIC"]
+    assert (report.found, report.skipped) == (2, 1)
+    assert not (tmp_path / "out").exists()
