@@ -12,6 +12,7 @@ import polars as pl
 
 from curation.errors import UsageError
 from curation.ledger import append_decision, read_ledger
+from curation.sources.table import IDENTIFYING
 
 HEADER = ("image_id", "column", "value", "who", "why")
 SPLITS = ("train", "val", "test", "holdout")
@@ -54,11 +55,17 @@ def _parse(path: Path, line: int, fields: list[str]) -> Override:
         "column must be label or split": override.column in ("label", "split"),
         f"a split is one of {', '.join(SPLITS)}": override.column != "split" or override.value in SPLITS,
         "who and why must be filled in": override.who and override.why,
+        "value and why go into the ledger for good: no dates, no numbers of six digits or more": not _identifies(f"{override.value} {override.why}"),
     }
     for reason, holds in reasons.items():
         if not holds:
             raise UsageError(f"{path}:{line}: {reason}")
     return override
+
+
+def _identifies(text: str) -> bool:
+    """Say whether a text holds what an identifier of a patient looks like; image_ids do not count."""
+    return re.search(IDENTIFYING, re.sub(r"\b[0-9a-f]{32}\b", "", text)) is not None
 
 
 def override_labels(rows: pl.DataFrame, overrides: Sequence[Override], path: Path) -> pl.DataFrame:

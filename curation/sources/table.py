@@ -94,6 +94,8 @@ def read_table(source: SourceSettings) -> Table:
         "line", _clean(source.key).alias("key"), *(_clean(column).alias(name) for name, column in used.items())
     )
     rows = rows.filter(pl.col("key").is_not_null()).with_columns(_mapped(name, source) for name in used)
+    if rows.is_empty():
+        raise _wrong(source, "table", "has a header but no rows: all labels and patients of this source would be lost. Was it cut short while it was written?")
     for name in used:
         _refuse_free_text(rows, name, source)
     return _index(rows, list(used), source)

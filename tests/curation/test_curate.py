@@ -75,6 +75,8 @@ def test_a_person_wins_over_machine_and_verdict_and_the_ledger_says_so_once(tmp_
         ("short,label,x,a,b", ":2: image_id must be"),
         ("ID,label,x,,b", ":2: who and why"),
         ("ID,label,x", ":2: 3 fields"),
+        ("ID,label,x,a,that is MRN 4711123", ":2: value and why go into the ledger for good"),
+        ("ID,label,x,a,born 11.3.1957", ":2: value and why go into the ledger for good"),
     ],
 )
 def test_a_wrong_line_is_refused_by_its_number(tmp_path: Path, line: str, reason: str) -> None:

@@ -77,6 +77,7 @@ def test_equal_rows_are_one_and_contradicting_rows_are_a_conflict(tmp_path: Path
         ("id,dx\na,mel\n", {"label": "diagnosis"}, "label"),
         ("id,dx\na,mel\n", {"columns": {"split": "dx"}}, "columns.split"),
         ("id,dx\na,mel\n", {"key": "image"}, "key"),
+        ("id,dx\n", {"label": "dx"}, "table"),
     ],
 )
 def test_free_text_identifiers_and_wrong_columns_stop_the_run(tmp_path: Path, text: str, settings: dict[str, Any], key: str) -> None:
