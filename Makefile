@@ -2,7 +2,7 @@
 .DELETE_ON_ERROR:
 .PHONY: demo test check format bench clean lock docs help setup
 
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || echo python3)
 BIN := .venv/bin
 STUDIO := .venv-label-studio
 export DVC_NO_ANALYTICS := 1
