@@ -41,6 +41,15 @@ def test_a_larger_quantile_calls_more() -> None:
     assert flagged(the_screen(0.5), UNSEEN) > flagged(the_screen(0.05), UNSEEN)
 
 
+def test_each_distance_gets_half_of_the_quantile() -> None:
+    """Of the train images themselves, each measured against the other patients, 5 % lie at or below either threshold when the quantile is 10 %."""
+    screen, features = the_screen(0.1), embed_phantoms(TRAIN)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    near = np.where(np.eye(len(TRAIN), dtype=bool), np.inf, 1 - unit @ unit.T).min(axis=1)
+    assert (near < screen.feature_threshold - 1e-6).sum() == int(0.05 * (len(TRAIN) - 1))
+    assert (near < screen.feature_threshold + 1e-6).sum() in (6, 7)  # two images may be each other's nearest
+
+
 def test_a_patient_is_not_compared_with_itself() -> None:
     """Two equal images of one patient do not shrink the threshold; of two patients they do, down to the floor at most."""
     twice = TRAIN + TRAIN

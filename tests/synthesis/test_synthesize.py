@@ -14,6 +14,7 @@ from curation.manifest import read_manifest, write_manifest
 from curation.pixels import decode, hash_pixels, read_png_mark
 from curation.project import Project
 from curation.shards import Place, ShardReader
+from synthesis.generator import sample
 from synthesis.recipe import ScreenSettings
 from synthesis.synthesize import synthesize
 from synthesis.training_set import hash_rows, make_square, read_training_rows, usable_rows
@@ -55,6 +56,17 @@ def test_candidates_come_into_the_working_manifest_with_their_provenance(tmp_pat
             assert row["image_id"] == row["pixels_sha256"][:32]
             assert pixels.shape == (16, 16, 3)
     assert read_manifest(project.manifest).filter(pl.col("origin") == "acquired").equals(before)
+
+
+def test_candidates_are_drawn_as_the_class_they_are_labelled(tmp_path: Path) -> None:
+    """Stripes are class 1 of the generator: the stored image is what that class and seed give, and class 0 gives another."""
+    project, settings = a_phantom_project(tmp_path), tiny_synthesis()
+    synthesize(project, settings, a_gap_table("stripes", missing=1), embed_phantoms)
+    made = candidates_of(project)
+    assert made["label"].to_list() == ["stripes"]
+    folder = next(project.models.glob("generator-*"))
+    drawn = [hash_pixels(sample(folder, position, made["seed"].to_list(), settings.sampling)[0].transpose(1, 2, 0)) for position in range(2)]
+    assert drawn[1] == made["pixels_sha256"].item() != drawn[0]
 
 
 def test_the_generator_sees_train_rows_of_real_patients_only(tmp_path: Path) -> None:
