@@ -187,6 +187,8 @@ def _model(material: Material, evidence: Evidence, files: dict[str, EvidenceFile
     name, parent = material.release["version"], material.release["parent"] or ""
     metrics = pl.concat([tables.flatten_metrics(material.parent_metrics, parent), tables.flatten_metrics(material.metrics, name)])
     files["metrics"] = evidence.add_table("metrics", metrics, "every metric with its 95 % interval, both versions")
+    paired = tables.list_differences(material.differences)
+    files["paired"] = evidence.add_table("paired", paired, "AUPRC of both models on the test images that both have seen, with paired 95 % intervals")
     curves = metrics.filter(pl.col("metric") == "auprc").sort("task", "class", pl.col("version") != name)
     tested = dict(metrics.filter(pl.col("metric") == "balanced accuracy").select(pl.concat_str("version", "task"), "test_images").iter_rows())
     dots = [
@@ -214,6 +216,7 @@ def _model(material: Material, evidence: Evidence, files: dict[str, EvidenceFile
         "model_before": bool(material.parent_metrics),
         "model_summary": summary.select([column for column in order if column in summary.columns]),
         "model_numbers": [parent, name],
+        "paired": paired,
         "model_notes": notes,
     }
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from curation.modalities import with_task
+
+if TYPE_CHECKING:
+    from adaptation.compare import ModelDifference
 
 SPLITS = ("train", "val", "test", "holdout")
 UNLABELLED = "no label yet"
@@ -88,3 +91,25 @@ def flatten_metrics(metrics: dict[str, Any], version: str) -> pl.DataFrame:
     names = ("version", "task", "class", "metric")
     columns = dict.fromkeys(names, pl.String) | dict.fromkeys(("value", "low", "high"), pl.Float64) | {"test_images": pl.Int64}
     return pl.DataFrame(found, schema=columns)
+
+
+def list_differences(differences: list[ModelDifference]) -> pl.DataFrame:
+    """Return one row a class, and one for the macro average (`all classes`), of the paired comparison of two models."""
+    rows = [
+        {
+            "task": each.task,
+            "class": each.label or "all classes",
+            "test_images": each.images,
+            "test_patients": each.patients,
+            "before": each.old,
+            "now": each.new,
+            "difference": each.difference,
+            "low": each.interval[0] if each.interval else None,
+            "high": each.interval[1] if each.interval else None,
+            "shown": each.word,
+        }
+        for each in differences
+    ]
+    numbers = dict.fromkeys(("test_images", "test_patients"), pl.Int64) | dict.fromkeys(("before", "now", "difference", "low", "high"), pl.Float64)
+    table = pl.DataFrame(rows, schema={"task": pl.String, "class": pl.String, **numbers, "shown": pl.String})
+    return table.with_columns(pl.col(pl.Float64).round(3))

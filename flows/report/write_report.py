@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -22,6 +22,9 @@ from flows.report import sections
 from flows.report.evidence import Evidence
 from flows.report.gallery import draw_shelves
 from flows.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from adaptation.compare import ModelDifference
 
 HERE = Path(__file__).parent
 LEDGER_LINES = 12
@@ -41,6 +44,7 @@ class Material:
         checks: results that opened its gate.
         metrics: metrics.json of this version's model, if one was trained.
         parent_metrics: that of the version before.
+        differences: the paired comparison of both models on the test images that both have seen; empty without two models.
         ledger: decisions up to this version.
     """
 
@@ -53,6 +57,7 @@ class Material:
     checks: list[dict[str, Any]]
     metrics: dict[str, Any]
     parent_metrics: dict[str, Any]
+    differences: list[ModelDifference]
     ledger: list[dict[str, Any]]
 
 
@@ -96,8 +101,9 @@ def gather(project: Project, version: Version) -> Material:
         intake=pl.read_csv(intake, infer_schema=False).cast({"files": pl.Int64}) if intake else pl.DataFrame(schema=sections.INTAKE_SCHEMA),
         review=json.loads(_evidence(version, "review.json") or "{}"),
         checks=json.loads(_evidence(version, "checks.json") or "[]"),
-        metrics=_read_metrics(project, version.name),
-        parent_metrics=_read_metrics(project, release["parent"]) if release["parent"] else {},
+        metrics=_read_metrics(_newest_model(project, version.name)),
+        parent_metrics=_read_metrics(_newest_model(project, release["parent"])),
+        differences=_compare(_newest_model(project, release["parent"]), _newest_model(project, version.name)),
         ledger=_ledger_until(project, release["ledger_head"]),
     )
 
@@ -110,11 +116,25 @@ def _evidence(version: Version, name: str) -> bytes:
         return b""
 
 
-def _read_metrics(project: Project, version: str) -> dict[str, Any]:
-    """Return the metrics of the newest model that was trained on a version, empty when there is none."""
-    found = sorted(project.models.glob(f"{version}-*/metrics.json"), key=lambda path: path.stat().st_mtime_ns)
-    content: dict[str, Any] = json.loads(found[-1].read_text()) if found else {}
+def _newest_model(project: Project, version: str | None) -> Path | None:
+    """Return the folder of the newest model that was trained on a version."""
+    found = sorted(project.models.glob(f"{version}-*/metrics.json"), key=lambda path: path.stat().st_mtime_ns) if version else []
+    return found[-1].parent if found else None
+
+
+def _read_metrics(model: Path | None) -> dict[str, Any]:
+    """Return the metrics of a model, empty when there is none."""
+    content: dict[str, Any] = json.loads((model / "metrics.json").read_text()) if model else {}
     return content
+
+
+def _compare(old: Path | None, new: Path | None) -> list[ModelDifference]:
+    """Return the paired differences of two models that kept their predictions."""
+    from adaptation.compare import compare_models
+
+    if old is None or new is None or not all((model / "predictions.parquet").exists() for model in (old, new)):
+        return []
+    return compare_models(old, new)
 
 
 def _ledger_until(project: Project, head: str) -> list[dict[str, Any]]:

@@ -49,8 +49,25 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         folder.mkdir(parents=True)
         content = json.loads(json.dumps(METRICS))
         content["tasks"]["colour-2d"]["per_class"]["nevus"]["auprc"][0] += shift
+        content["tasks"]["colour-2d"]["classes"] = ["melanoma", "nevus"]
         (folder / "metrics.json").write_text(json.dumps(content))
+        predict(folder / "predictions.parquet", skill=10 * shift)
     return made
+
+
+def predict(path: Path, skill: float) -> None:
+    """Write predictions on one test image of each of 40 patients; a model of skill 0 says the same of all, one of .5 is always right."""
+    labels = ["melanoma", "nevus"] * 20
+    chances = [0.5 + (skill if label == "melanoma" else -skill) for label in labels]
+    columns = {
+        "image_id": [f"i{n}" for n in range(40)],
+        "patient": [f"p{n}" for n in range(40)],
+        "task": ["colour-2d"] * 40,
+        "split": ["test"] * 40,
+        "label": labels,
+        "probabilities": [[chance, 1 - chance] for chance in chances],
+    }
+    pl.DataFrame(columns).write_parquet(path)
 
 
 def read_page_table(page: str, name: str) -> list[list[str]]:
@@ -163,3 +180,11 @@ def test_charts_escape_their_labels() -> None:
     """A label cannot break out of the picture."""
     assert "<b>" not in bar_chart([Bar("<b>x</b>", (1.0,))], [("n", "train")], "t")
     assert "<b>" not in dot_chart([Dot("<b>x</b>", "now", 0.5, 0.4, 0.6)], "t")
+
+
+def test_the_model_is_compared_with_the_one_before_on_the_same_patients(project: Project) -> None:
+    """The paired difference: chance (.5) before, perfect now, in both classes and on average."""
+    rows = read_page_table(write_report(project, "data-v2").read_text(), "table-paired")
+    counts = {"melanoma": "20", "nevus": "20", "all classes": "40"}
+    assert [row[:6] for row in rows] == [["colour-2d", name, images, images, "0.5", "1.0"] for name, images in counts.items()]
+    assert {row[-1] for row in rows} == {"better"}
