@@ -14,12 +14,12 @@ from adaptation.tasks import PREDICTIONS_SCHEMA
 CLASSES = ["a", "b"]
 
 
-def a_model(folder: Path, skill: float, patients: int = 60, shift: int = 0, classes: list[str] | None = None) -> Path:
-    """Write predictions on one test image of each patient; `skill` 0 is chance. Noise is the same for the same image."""
+def a_model(folder: Path, skill: float, patients: int = 60, shift: int = 0, classes: list[str] | None = None, seed: int = 0) -> Path:
+    """Write predictions on one test image of each patient; `skill` 0 is chance. Noise is the same for the same image and seed."""
     names = classes or CLASSES
     folder.mkdir()
     codes = (np.arange(patients) + shift) % 2
-    noise = np.random.default_rng(0).normal(0, 1, 500)[shift : shift + patients]
+    noise = np.random.default_rng(seed).normal(0, 1, 500)[shift : shift + patients]
     score = 1 / (1 + np.exp(-(noise + skill * (2 * codes - 1))))
     probabilities = np.stack([1 - score, score] + [np.zeros(patients)] * (len(names) - 2), axis=1)
     table = pl.DataFrame(
@@ -58,6 +58,14 @@ def test_a_model_compared_with_itself_shows_no_difference(tmp_path: Path) -> Non
     """The difference is 0 and so is its interval."""
     one = a_model(tmp_path / "one", 1.0)
     assert {(row.difference, row.interval, row.word) for row in compare_models(one, one, draws=100)} == {(0.0, (0.0, 0.0), "no difference shown")}
+
+
+def test_models_of_equal_skill_are_not_called_better_or_worse(tmp_path: Path) -> None:
+    """Other errors give another number; the interval holds 0, so nothing is shown, whichever came first."""
+    one, other = a_model(tmp_path / "one", 1.0), a_model(tmp_path / "other", 1.0, seed=1)
+    found = compare_models(one, other, draws=300) + compare_models(other, one, draws=300)
+    assert all(row.difference and row.interval and row.interval[0] < 0 < row.interval[1] for row in found)
+    assert {row.word for row in found} == {"no difference shown"}
 
 
 def test_only_common_images_and_classes_count(tmp_path: Path) -> None:
