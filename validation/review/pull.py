@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from curation.manifest import read_manifest
 from curation.project import Project
 from curation.pseudonyms import pseudonym
 from validation.recipe import ReviewSettings
 from validation.review.issued import IssuedTask, append_lines, marker_of, read_issued, read_lines
-from validation.review.push import image_folder, task_content
+from validation.review.push import image_folder, restore_pictures, task_content
 from validation.review.studio import ServerTask, Studio
 
 OVERLAP = timedelta(minutes=10)
@@ -67,7 +68,9 @@ def pull_verdicts(project: Project, settings: ReviewSettings, url: str, token: s
         ServiceError: Label Studio cannot be reached or refuses.
     """
     facts = read_lines(project.verdicts)
-    tally = _Tally(project, settings, key, read_issued(project), facts)
+    issued = read_issued(project)
+    restore_pictures(project, issued.values(), read_manifest(project.manifest))
+    tally = _Tally(project, settings, key, issued, facts)
     with Studio(url, token) as studio:
         number = studio.find_project(marker_of(key, project))
         if number is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,6 +81,7 @@ def push_review(
         studio.connect_folder(number, folder)
         issued = read_issued(project)
         here, still_open = _on_server(studio, number, issued)
+        restore_pictures(project, here, rows)
         answered = {fact["image_id"] for fact in read_lines(project.verdicts)}
         audits = sum(task.route == "audit" for task in still_open)
         room = max(0, settings.budget - len(still_open))
@@ -96,6 +98,28 @@ def push_review(
 def image_folder(project: Project) -> Path:
     """Return where the rendered pictures lie: a folder below Label Studio's document root."""
     return project.review / "images" / _slug(project)
+
+
+def restore_pictures(project: Project, lines: Iterable[IssuedTask], rows: pl.DataFrame) -> int:
+    """Render the pictures of issued tasks that are gone, as after the workspace was deleted, and return how many came back.
+
+    Without its picture a reader sees nothing, and no answer to the task would count. One that would not be the same again stays away.
+
+    Args:
+        project: the dataset project.
+        lines: issued tasks.
+        rows: the working manifest.
+    """
+    lost = {line.image_id: line for line in lines if not (image_folder(project) / f"{line.case_id}.png").is_file()}
+    restored = 0
+    with ShardReader(*project.shard_folders()) as shards:
+        for row in rows.filter(pl.col("image_id").is_in(sorted(lost)) & pl.col("shard").is_not_null()).iter_rows(named=True):
+            line = lost[row["image_id"]]
+            picture = render(shards.read(Place(row["shard"], row["offset"], row["size_bytes"])), row["suffix"], row["modality"], row["spacing_mm"])
+            if hashlib.sha256(picture).hexdigest() == line.image_sha256:
+                write_bytes(picture, image_folder(project) / f"{line.case_id}.png")
+                restored += 1
+    return restored
 
 
 def _slug(project: Project) -> str:

@@ -112,6 +112,20 @@ def test_a_second_push_adds_nothing_and_a_killed_one_is_completed(label_studio: 
     assert sorted(task.case_id for task in again) == sorted(task.case_id for task in tasks)
 
 
+def test_a_deleted_workspace_loses_no_answer(label_studio: TestStudio, tmp_path: Path) -> None:
+    """Planted: the rendered pictures are gone. A push shows them to the readers again, a pull does not take their absence for a change."""
+    project = a_review_project(tmp_path, label_studio.files_root)
+    push(project, label_studio)
+    shutil.rmtree(image_folder(project))
+    push(project, label_studio)
+    issued = read_issued(project).values()
+    assert all((image_folder(project) / f"{line.case_id}.png").is_file() for line in issued)
+    answer(project, label_studio, next(iter(issued)).image_id, Answer("melanoma"))
+    shutil.rmtree(image_folder(project))
+    report = pull(project, label_studio)
+    assert (report.new, report.refused) == (1, {})
+
+
 def test_answers_come_back_once_and_change_the_rows(label_studio: TestStudio, tmp_path: Path) -> None:
     """Simulated readers answer under their own names; a replay adds nothing; a changed answer is a new fact; verdicts follow."""
     project = a_review_project(tmp_path, label_studio.files_root)
@@ -213,15 +227,15 @@ def forge(studio: TestStudio, number: int, real: ServerTask) -> None:
                 door.answer(task.task_id, to_result(Answer("melanoma")), 1.0)
 
 
-def test_a_lost_workspace_costs_no_verdict(label_studio: TestStudio, tmp_path: Path) -> None:
-    """Without the rendered pictures answers wait as refused; after the pictures came back they count."""
+def test_a_changed_picture_refuses_its_answer_until_it_is_ours_again(label_studio: TestStudio, tmp_path: Path) -> None:
+    """Planted: somebody put another picture in the place of ours. Without it, ours is rendered again and the answer counts."""
     project = a_review_project(tmp_path, label_studio.files_root)
     push(project, label_studio, WIDE)
     answer(project, label_studio, an_id(20), Answer("nevus"))
-    kept = image_folder(project).with_name("kept")
-    shutil.move(image_folder(project), kept)
+    picture = image_folder(project) / f"{case_of(KEY, an_id(20))}.png"
+    picture.write_bytes(encode_png(np.zeros((8, 8), np.uint8)))
     assert pull(project, label_studio).refused == {"picture was changed": 1}
-    shutil.move(kept, image_folder(project))
+    picture.unlink()
     assert pull(project, label_studio).new == 1
 
 
