@@ -16,7 +16,12 @@ def init(
     remote: Annotated[str, typer.Option(help="DVC remote: a folder or a URL such as s3://bucket/path. Default: DIR-remote beside it.")] = "",
     name: Annotated[str, typer.Option(help="Name of the dataset. Default: the folder's.")] = "",
 ) -> None:
-    """Make a dataset project: git, DVC, a commented recipe, a key, a first commit."""
+    """Make a dataset project: git, DVC, a commented recipe, a key, a first commit.
+
+    Example: [bold]curaloop init lungs --remote /archive/lungs-versions[/]
+    """
+    import shlex
+
     from rich.markup import escape
 
     from flows.console import out
@@ -30,7 +35,7 @@ def init(
     state = "made now, readable by you only" if made.key_is_new else "was there already"
     console.print(f"  key      {escape(str(made.key))} ({state})", soft_wrap=True)
     console.print("           [dim]all pseudonyms come from it: back it up in a safe place, never beside the data; lose it and ids change[/]", soft_wrap=True)
-    console.print(f"[dim]next: add a \\[\\[source]] to curaloop.toml, then: curaloop -C {escape(str(folder))} run[/]", soft_wrap=True)
+    console.print(f"[dim]next: add a \\[\\[source]] to curaloop.toml, then: curaloop -C {escape(shlex.quote(str(folder)))} run[/]", soft_wrap=True)
 
 
 def demo(
@@ -52,7 +57,7 @@ def up(
     from flows.console import err, out
     from flows.services import start_services
 
-    err().print("[dim]starting; the first start takes a minute or two …[/]")
+    err().print("[dim]looking for servers, starting what is missing; the first start takes a minute or two …[/]")
     running, started = at_work(ctx, lambda work: start_services(work.project, work.settings, label_studio))
     console = out()
     if not (running.prefect or running.label_studio):
@@ -104,7 +109,12 @@ def deidentify(
     source: Annotated[Path, typer.Argument(metavar="IN", help="File or folder; only read.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the cleaned files; must be empty or new.")],
 ) -> None:
-    """Write de-identified copies: DICOM to DICOM, NIfTI to NIfTI, images to images. Needs no project. Refused files: exit code 1."""
+    """Write de-identified copies: DICOM to DICOM, NIfTI to NIfTI, images to images. Needs no project.
+
+    What cannot be cleaned is refused with a reason and not written; that is no failure, so scripts look at the counts.
+
+    Example: [bold]curaloop deidentify /archive/export /tmp/cleaned[/]
+    """
     from flows.console import out, table
     from flows.stages import run_deidentify
 
@@ -116,5 +126,4 @@ def deidentify(
     )
     out().print("Text burned into pixels and faces in head volumes are not looked for, beyond what headers say: look before you pass the files on.")
     if report.refused:
-        out().print(table("Refused", [tuple(row) for row in report.refused], "file", "code", "reason"))
-        raise typer.Exit(1)
+        out().print(table("Refused", [tuple(row) for row in report.refused], "file: start of its SHA-256", "code", "reason"))
