@@ -129,6 +129,8 @@ class Project:
 
 def find_project(start: Path) -> Project:
     """Return the project that holds `start`, looking upwards for `curaloop.toml` as git does for `.git`."""
+    if not start.is_dir():
+        raise UsageError(f"{start} is not a folder; name one with -C DIR, or make one with `curaloop init DIR`")
     for folder in (start.resolve(), *start.resolve().parents):
         if (folder / RECIPE_NAME).is_file():
             return Project(folder)

@@ -37,7 +37,7 @@ def main(
 ) -> None:
     """Raw medical images in; a curated, reviewed, versioned dataset and an evaluated model out.
 
-    Start with [bold]curaloop init DIR[/], name your sources in its curaloop.toml, then [bold]curaloop run[/].
+    Start with [bold]curaloop init DIR[/], name your sources in its curaloop.toml, then [bold]curaloop -C DIR run[/].
 
     Exit codes: 0 done, 1 a gate refused or a check failed, 2 wrong use or recipe, 3 an outside service could not be reached.
     """

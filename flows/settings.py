@@ -93,6 +93,9 @@ def read_settings(path: Path) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "recipe"
+        variable = "CURALOOP_" + "__".join(map(str, first["loc"])).upper()
+        if variable in os.environ:
+            raise RecipeError(Path("the environment"), variable, _sentence(first)) from error
         raise RecipeError(path, key, _sentence(first), find_line(text, first["loc"])) from error
     _refuse_same_names(settings, path, text)
     return settings.model_copy(update={"source": tuple(_resolve(source, path.parent) for source in settings.source)})

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from curation.diffs import VersionDiff
     from curation.ingest import IngestReport
     from flows.stages import LoopReport
+    from synthesis.synthesize import SynthesisReport
     from validation.checks import CheckResult
     from validation.release import ReleaseReport
 
@@ -47,6 +48,11 @@ def _flat(report: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
             yield label, f"{value:,.1f}" if name == "seconds" else f"{value:.3g}"
         elif value:
             yield label, escape(str(value)[:12] + "…" if name.endswith("sha256") else str(value))
+
+
+def show_skipped(report: SynthesisReport) -> None:
+    """Print why nothing was drawn."""
+    out().print(f"[bold]Synthesis[/]  nothing drawn: {escape(report.skipped)}", soft_wrap=True)
 
 
 def _next(sentence: str) -> None:
@@ -89,7 +95,9 @@ def show_gaps(gaps: pl.DataFrame) -> None:
         row["action"] = ACTIONS.get(row["action"], row["action"])
         rows.append((*row.values(), f"{'█' * round(10 * full)}[dim]{'░' * (10 - round(10 * full))}[/]"))
     out().print(table("Gaps: train images by cell", rows, *(SHORT.get(name, name) for name in gaps.columns), ""))
-    _next("next: curaloop synthesize makes candidates; `collect` means that there are too few to learn from")
+    actions = set(gaps["action"]) if gaps.height else set()
+    advice = {"synthesize": "next: curaloop synthesize makes candidates", "collect": "`collect`: too few to learn from, more images are needed"}
+    _next("; ".join(sentence for action, sentence in advice.items() if action in actions) or "no cell lacks images")
 
 
 def show_diff(old: str, new: str, found: VersionDiff) -> None:
@@ -158,7 +166,9 @@ def show_loop(report: LoopReport) -> None:
         show_report("Review pull", report.pulled, "")
     show_ingest(report.ingest)
     show_curate(report.curate)
-    if report.synthesis is not None:
+    if report.synthesis is not None and report.synthesis.skipped:
+        show_skipped(report.synthesis)
+    elif report.synthesis is not None:
         show_report("Synthesis", report.synthesis, "")
     if report.review is not None:
         show_report("Review push", report.review, "")

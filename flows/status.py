@@ -81,7 +81,7 @@ def read_status(work: Work) -> Status:
         labels=count_labels(rows),
         last_runs=_last_runs(project.runs),
         services=_services(work),
-        advice=_advise(work, rows.height, versions, waiting),
+        advice=_advise(work, rows, versions, waiting),
     )
 
 
@@ -132,13 +132,16 @@ def _services(work: Work) -> dict[str, str]:
     return {"Prefect": prefect, "Label Studio": studio}
 
 
-def _advise(work: Work, images: int, versions: tuple[str, ...], waiting: int) -> str:
+def _advise(work: Work, rows: pl.DataFrame, versions: tuple[str, ...], waiting: int) -> str:
+    images = rows.height
     if not work.settings.source:
         return f"add a [[source]] to {work.project.recipe_path.name}"
     if not images and versions:
         return f"curaloop finetune and curaloop verify work on {versions[-1]}; curaloop run takes the sources in"
     if not images:
         return "curaloop run"
+    if rows["split"].null_count() == images:
+        return "curaloop curate"
     if not versions:
         return "curaloop release"
     if waiting:

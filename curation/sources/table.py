@@ -107,7 +107,7 @@ def _read_csv(source: SourceSettings) -> pl.DataFrame:
     try:
         text = source.table.read_bytes().decode("utf-8-sig", "replace")
     except OSError as error:
-        raise _wrong(source, "table", f"cannot be read: {error.strerror}") from error
+        raise _wrong(source, "table", f"{source.table} cannot be read: {error.strerror}") from error
     header = text.partition("\n")[0]
     separator = max(",;\t", key=header.count)
     try:

@@ -23,7 +23,12 @@ def run(
     json: Json = False,
     finetune: Annotated[bool, typer.Option("--finetune", help="Fine-tune here afterwards instead of leaving it to Prefect.")] = False,
 ) -> None:
-    """Run the whole loop once: ingest, curate, synthesize, review push, release."""
+    """Run the whole loop once: ingest, curate, synthesize, review push, release.
+
+    Nothing changed, nothing done: a second run makes no new version.
+
+    Example: [bold]curaloop -C lungs run --json > report.json[/]
+    """
     report = at_work(ctx, lambda work: stages.run_loop(work, with_finetune=finetune))
     if json:
         print_json(report)
@@ -59,14 +64,23 @@ def gaps(ctx: typer.Context, json: Json = False) -> None:
 
 
 def synthesize(ctx: typer.Context) -> None:
-    """Make and screen candidates for the gaps; experts decide about each."""
-    from flows.showing import show_report
+    """Make and screen candidates for the gaps; experts decide about each.
+
+    Trains a generator on train rows, minutes to hours by the recipe's steps. Stopped, the same command goes on from its last checkpoint.
+
+    Example of a quick trial: [bold]CURALOOP_SYNTHESIS__GENERATOR__STEPS=50 curaloop synthesize[/]
+    """
+    from flows.showing import show_report, show_skipped
 
     def enabled(work: Work) -> Any:
         on = work.settings.synthesis.model_copy(update={"enabled": True})
         return stages.run_synthesize(replace(work, settings=work.settings.model_copy(update={"synthesis": on})))
 
-    show_report("Synthesis", at_work(ctx, enabled), "next: curaloop review push")
+    report = at_work(ctx, enabled)
+    if report.skipped:
+        show_skipped(report)
+    else:
+        show_report("Synthesis", report, "next: curaloop review push")
 
 
 @review.command("push")
@@ -105,7 +119,10 @@ def release(ctx: typer.Context) -> None:
 
 
 def finetune(ctx: typer.Context, version: Annotated[str | None, typer.Argument(help="e.g. data-v2; default: the current version.")] = None) -> None:
-    """Fine-tune and evaluate on a version; done once for each version and recipe."""
+    """Fine-tune and evaluate on a version; done once for each version and recipe.
+
+    Example: [bold]curaloop finetune data-v2[/]
+    """
     from flows.showing import show_finetune
 
     show_finetune(at_work(ctx, lambda work: stages.run_finetune(work, version)))

@@ -24,8 +24,16 @@ def status(ctx: typer.Context, json: Json = False) -> None:
     show_status(found)
 
 
-def diff(ctx: typer.Context, old: Annotated[str, typer.Argument()], new: Annotated[str, typer.Argument()], json: Json = False) -> None:
-    """Show what changed between two versions, e.g. data-v1 data-v2."""
+def diff(
+    ctx: typer.Context,
+    old: Annotated[str, typer.Argument(metavar="OLD", help="e.g. data-v1; `curaloop status` names the newest.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="e.g. data-v2.")],
+    json: Json = False,
+) -> None:
+    """Show what changed between two versions: images added, removed, relabelled, on another side of the split.
+
+    Example: [bold]curaloop diff data-v1 data-v2[/]
+    """
     from flows.showing import show_diff
     from flows.stages import run_diff
 
@@ -37,7 +45,10 @@ def diff(ctx: typer.Context, old: Annotated[str, typer.Argument()], new: Annotat
 
 
 def verify(ctx: typer.Context, version: Version = None, json: Json = False) -> None:
-    """Check a version again: every byte, every invariant, the ledger. Exit code 1 when something does not hold."""
+    """Check a version again: every byte, every invariant, the ledger. Exit code 1 when something does not hold.
+
+    Example: [bold]curaloop verify data-v2 --json[/]
+    """
     from flows.showing import show_checks
     from flows.stages import run_verify
 

@@ -157,3 +157,29 @@ def test_a_whole_round_in_json_and_a_planted_fault(tmp_path: Path) -> None:
     answer = curaloop("-C", project.root, "verify", "--json")
     assert answer.returncode == 1
     assert json.loads(answer.stdout)["passed"] is False
+
+
+def test_deidentify_is_done_when_every_file_was_cleaned_or_refused_with_a_reason(project: Path, tmp_path: Path) -> None:  # noqa: ARG001  # it makes the key
+    """A refusal is a result, not a failure: exit code 0, and the count says so."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "empty.png").touch()
+    answer = curaloop("deidentify", tmp_path / "in", tmp_path / "out")
+    assert answer.returncode == 0, answer.stderr
+    assert "1 refused" in answer.stdout
+    assert "EMPTY" in answer.stdout
+
+
+def test_a_wrong_value_from_the_environment_is_not_blamed_on_the_recipe(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the variable."""
+    monkeypatch.setenv("CURALOOP_REVIEW__BUDGET", "many")
+    answer = curaloop("-C", project, "status")
+    assert answer.returncode == 2
+    assert "the environment: CURALOOP_REVIEW__BUDGET" in answer.stderr
+    assert "curaloop.toml:" not in answer.stderr
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """`-C` with a typing mistake."""
+    answer = curaloop("-C", tmp_path / "nowhere", "status")
+    assert answer.returncode == 2
+    assert "nowhere is not a folder" in answer.stderr
