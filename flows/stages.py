@@ -213,14 +213,20 @@ def run_pull(work: Work) -> PullReport:
 
 
 def run_release(work: Work) -> ReleaseReport:
-    """Check everything that must hold and, when something changed, make the next version."""
+    """Apply the verdicts that came in, check everything that must hold and, when something changed, make the next version."""
+    with work.writing("release"):
+        held = replace(work, locked=True)
+        run_curate(held)
+        return _release(held)
+
+
+def _release(work: Work) -> ReleaseReport:
+    """Release the working manifest as it is; the caller holds the lock and has curated."""
     from validation.release import release
 
     settings = work.settings
-    read_rows(work)
-    with work.writing("release"):
-        meta = settings.dataset.model_dump()
-        return record(work, "release", release(work.project, settings.release, recipe_sha256(settings), meta, code_commit(), work.progress))
+    meta = settings.dataset.model_dump()
+    return record(work, "release", release(work.project, settings.release, recipe_sha256(settings), meta, code_commit(), work.progress))
 
 
 def run_finetune(work: Work, version: str | None = None) -> FinetuneReport:
@@ -274,7 +280,7 @@ def run_loop(work: Work, with_finetune: bool = False) -> LoopReport:
         curated = run_curate(held)
         synthesis = run_synthesize(held) if work.settings.synthesis.enabled else None
         review = run_push(held) if has_readers else None
-        released = run_release(held)
+        released = _release(held)
     announced = announce(work, released.version)
     tuned = run_finetune(work, released.version) if with_finetune else None
     seconds = (datetime.now(UTC) - started).total_seconds()
