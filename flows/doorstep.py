@@ -1,6 +1,6 @@
 """The edge of the command line: one place turns errors into a message and an exit code.
 
-0 done; 1 a gate refused or a check failed; 2 wrong use or recipe; 3 an outside service could not be reached.
+0 done; 1 a gate refused or a check failed; 2 wrong use or recipe; 3 an outside service could not be reached; 130 stopped with Ctrl-C.
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ class Doorstep(TyperGroup):
         except CuraloopError as error:
             _tell(str(error), ctx.obj, error.exit_code, type(error).__name__)
             raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as error:
+            _tell("stopped; what was finished is kept, the same command goes on from there", ctx.obj, 130, "Interrupted")
+            raise typer.Exit(130) from error
         except Exception as error:
             if isinstance(error, typer.Exit | typer.Abort) or hasattr(error, "exit_code"):
                 raise  # typer's own: wrong options, --help

@@ -7,6 +7,7 @@ and give back paths and rows, never pixel arrays.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -33,6 +34,18 @@ class SerialExecutor(Executor):
         return future
 
 
+class QuietPool(ProcessPoolExecutor):
+    """A pool whose workers never hear Ctrl-C: this process does, lets them end their job, and nobody prints a traceback."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Hand `fn` to a worker; workers are started here, and inherit what is blocked."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def use_one_thread() -> None:
     """Keep a worker process to one thread, before it imports anything that starts more."""
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
@@ -53,7 +66,7 @@ def open_executor(spec: str) -> Iterator[Executor]:
     elif kind == "processes" and detail.isdigit() and int(detail) > 0:
         from multiprocessing import get_context
 
-        with ProcessPoolExecutor(int(detail), mp_context=get_context("spawn"), initializer=use_one_thread) as pool:
+        with QuietPool(int(detail), mp_context=get_context("spawn"), initializer=use_one_thread) as pool:
             try:
                 yield pool
             except BaseException:

@@ -58,7 +58,11 @@ def verify(ctx: typer.Context, version: Version = None, json: Json = False) -> N
         print_json({"version": version, "passed": holds, "checks": checks})
     else:
         show_checks(f"Verify {version or 'the current version'}", checks)
-        out().print("[green]everything holds[/]" if holds else "[bold red]something does not hold[/]: do not train on this version; see docs and the ledger")
+        out().print(
+            "[green]everything holds[/]"
+            if holds
+            else "[bold red]something does not hold[/]: do not train on this version; damaged files in data/ come back with `dvc checkout --force`"
+        )
     if not holds:
         raise typer.Exit(1)
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -68,3 +72,29 @@ def test_a_dask_cluster_answers_like_the_others() -> None:
         open_executor(f"dask:{cluster.scheduler_address}") as executor,
     ):
         assert list(executor.map(double, range(5))) == [0, 2, 4, 6, 8]
+
+
+def test_workers_do_not_hear_ctrl_c(tmp_path: Path) -> None:
+    """The process that started them does, ends with its own message, and no worker prints a traceback."""
+    script = tmp_path / "wait.py"
+    script.write_text(
+        "import time\n"
+        "from flows.executors import open_executor\n"
+        "if __name__ == '__main__':\n"
+        "    try:\n"
+        "        with open_executor('processes:2') as executor:\n"
+        "            futures = [executor.submit(time.sleep, 1) for _ in range(2)]\n"
+        "            print('started', flush=True)\n"
+        "            [future.result() for future in futures]\n"
+        "    except KeyboardInterrupt:\n"
+        "        raise SystemExit(130)\n"
+    )
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, text=True, env={**os.environ, "PYTHONPATH": str(root)}
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "")
