@@ -24,7 +24,7 @@ ERRORS = [
 ]
 
 
-def an_app(error: Exception) -> typer.Typer:
+def an_app(error: BaseException) -> typer.Typer:
     """Return a command line with one command that fails."""
     app = typer.Typer(cls=Doorstep, pretty_exceptions_enable=False)
 
@@ -77,3 +77,11 @@ def test_with_json_a_failure_is_one_document() -> None:
     answer = CliRunner().invoke(an_app(UsageError("wrong")), ["fail", "--json"])
     assert json.loads(answer.stdout) == {"error": {"kind": "UsageError", "message": "wrong", "exit_code": 2}}
     assert "a library talks" in answer.stderr
+
+
+def test_ctrl_c_is_exit_code_130_with_a_sentence() -> None:
+    """No traceback, and the user hears that nothing is lost."""
+    answer = CliRunner().invoke(an_app(KeyboardInterrupt()), ["fail"])
+    assert answer.exit_code == 130
+    assert "the same command goes on" in answer.stderr
+    assert "Traceback" not in answer.stderr
