@@ -13,8 +13,7 @@ import logging
 import os
 import re
 import shutil
-import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 import polars as pl
 
 from curation.errors import IntegrityError, ServiceError, UsageError
+from curation.git import ask_git, commit_files, identity, run_git
 from curation.manifest import check_columns
 from curation.pixels import Pixels, decode
 from curation.project import Project
@@ -34,21 +34,6 @@ PREFIX = "data-v"
 TRAILER = "Dataset-Version"
 PLACEHOLDER = "remote-of-this-project"
 VERSIONED = ("data.dvc", ".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "curaloop.toml", "records")
-
-
-def run_git(root: Path, *arguments: str) -> str:
-    """Run git in `root` and return what it prints. Raise `UsageError` with git's own words when it fails."""
-    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise UsageError(f"git {arguments[0]}: {reason[-1]}")
-    return done.stdout.strip()
-
-
-def _asks_git(root: Path, *arguments: str) -> str:
-    """Run git and return what it prints, or nothing when it says no."""
-    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def init_dvc(root: Path, remote_url: str = "") -> None:
@@ -113,19 +98,6 @@ def _repository(root: Path) -> Iterator[Repo]:
         yield repo
 
 
-def commit_files(project: Project, paths: Sequence[Path | str], message: str) -> str:
-    """Commit `paths`, and only them, if they changed; return the hash of the commit that holds them now.
-
-    The user's git identity signs the commit; without one, `Curaloop`.
-    """
-    names = [str(path) for path in paths]
-    run_git(project.root, "add", "--", *names)
-    changed = run_git(project.root, "status", "--porcelain", "--untracked-files=no", "--", *names)
-    if changed:
-        run_git(project.root, *_identity(project.root), "commit", "-q", "-m", message, "--", *names)
-    return run_git(project.root, "rev-parse", "HEAD")
-
-
 def track_and_tag(project: Project, version: str, message: str) -> str:
     """Store `data/` with DVC, push it, commit `data.dvc`, records and recipe, and tag the commit; return its hash.
 
@@ -155,21 +127,16 @@ def track_and_tag(project: Project, version: str, message: str) -> str:
 
 def tag_untagged(project: Project) -> str | None:
     """Tag the newest release if its tag is missing because the process was killed between commit and tag; return its name."""
-    commit, _, message = _asks_git(project.root, "log", "-1", f"--grep=^{TRAILER}: ", "--format=%H%n%B", "HEAD").partition("\n")
+    commit, _, message = ask_git(project.root, "log", "-1", f"--grep=^{TRAILER}: ", "--format=%H%n%B", "HEAD").partition("\n")
     version = _trailer(message)
-    if version is None or _asks_git(project.root, "tag", "--list", version):
+    if version is None or ask_git(project.root, "tag", "--list", version):
         return None
     _tag(project, version, commit)
     return version
 
 
 def _tag(project: Project, version: str, commit: str) -> None:
-    run_git(project.root, *_identity(project.root), "tag", "-a", version, "-m", f"Dataset {version}", commit)
-
-
-def _identity(root: Path) -> list[str]:
-    """Return git options that name an author, for users who have told git none."""
-    return [] if _asks_git(root, "config", "user.email") else ["-c", "user.name=Curaloop", "-c", "user.email=curaloop@localhost"]
+    run_git(project.root, *identity(project.root), "tag", "-a", version, "-m", f"Dataset {version}", commit)
 
 
 def _trailer(message: str) -> str | None:
@@ -217,8 +184,8 @@ def pull(project: Project) -> None:
 
 def list_versions(project: Project) -> list[str]:
     """Return the names of all versions, oldest first, from tags and from commits that carry the version's name."""
-    tags = _asks_git(project.root, "tag", "--list", f"{PREFIX}*").splitlines()
-    messages = _asks_git(project.root, "log", f"--grep=^{TRAILER}: ", "--format=%B", "HEAD")
+    tags = ask_git(project.root, "tag", "--list", f"{PREFIX}*").splitlines()
+    messages = ask_git(project.root, "log", f"--grep=^{TRAILER}: ", "--format=%B", "HEAD")
     named = re.findall(rf"^{TRAILER}: ({PREFIX}\d+)$", messages, re.MULTILINE)
     return sorted({name for name in (*tags, *named) if _number(name)}, key=_number)
 
@@ -235,11 +202,11 @@ def next_version(project: Project) -> str:
 
 def _find_commit(project: Project, name: str) -> str:
     """Return the commit of a version: its tag, else the newest commit that carries its name, else HEAD if it is what HEAD holds."""
-    if commit := _asks_git(project.root, "rev-parse", "--verify", "--quiet", f"refs/tags/{name}^{{commit}}"):
+    if commit := ask_git(project.root, "rev-parse", "--verify", "--quiet", f"refs/tags/{name}^{{commit}}"):
         return commit
-    if commit := _asks_git(project.root, "log", "-1", f"--grep=^{TRAILER}: {name}$", "--format=%H", "HEAD"):
+    if commit := ask_git(project.root, "log", "-1", f"--grep=^{TRAILER}: {name}$", "--format=%H", "HEAD"):
         return commit
-    head = _asks_git(project.root, "rev-parse", "--verify", "--quiet", "HEAD")
+    head = ask_git(project.root, "rev-parse", "--verify", "--quiet", "HEAD")
     if head and _holds_data(project, head):
         with Version(project, name, head) as version:
             if version.release.get("version") == name:
@@ -248,7 +215,7 @@ def _find_commit(project: Project, name: str) -> str:
 
 
 def _holds_data(project: Project, commit: str) -> bool:
-    return bool(_asks_git(project.root, "ls-tree", commit, "data.dvc"))
+    return bool(ask_git(project.root, "ls-tree", commit, "data.dvc"))
 
 
 def has_version(project: Project) -> bool:
@@ -268,7 +235,7 @@ def open_version(project: Project, name: str | None = None) -> Version:
     """
     if name is not None:
         return Version(project, name, _find_commit(project, name))
-    head = _asks_git(project.root, "rev-parse", "--verify", "--quiet", "HEAD")
+    head = ask_git(project.root, "rev-parse", "--verify", "--quiet", "HEAD")
     if not head or not _holds_data(project, head):
         raise UsageError("nothing is released yet; `curaloop release` makes the first version")
     version = Version(project, "", head)
@@ -362,7 +329,7 @@ class Version:
 def _list_cache(root: Path, commit: str) -> dict[str, Path]:
     """Return where the files of `data/` lie in the local DVC cache at its usual place; empty when the list of them is not there."""
     cache = root / ".dvc" / "cache" / "files" / "md5"
-    tracked = re.search(r"md5: ([0-9a-f]{2})([0-9a-f]{30}\.dir)\b", _asks_git(root, "show", f"{commit}:./data.dvc"))
+    tracked = re.search(r"md5: ([0-9a-f]{2})([0-9a-f]{30}\.dir)\b", ask_git(root, "show", f"{commit}:./data.dvc"))
     listing = cache / tracked[1] / tracked[2] if tracked else None
     if listing is None or not listing.is_file():
         return {}

@@ -47,7 +47,8 @@ def init_project(folder: Path, remote: str = "", name: str = "") -> InitReport:
     Raises:
         UsageError: the folder is a project already, is a file, or the key would lie inside it.
     """
-    from curation.versions import commit_files, init_dvc
+    from curation.git import commit_files
+    from curation.versions import init_dvc
 
     folder = folder.absolute()
     _refuse(folder)

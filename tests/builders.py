@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from curation.git import commit_files
 from curation.manifest import write_manifest
 from curation.pixels import Pixels, encode_png, hash_pixels
 from curation.project import Project
 from curation.records import SCHEMA, ImageRecord, to_frame
 from curation.shards import write_shards
-from curation.versions import commit_files, init_dvc
+from curation.versions import init_dvc
 
 LABELS = ("nevus", "melanoma", "keratosis")
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from curation.errors import IntegrityError
+from curation.git import run_git
 from curation.project import Project
-from curation.versions import Version, open_version, run_git
+from curation.versions import Version, open_version
 from validation.checks import CheckResult, conclude
 from validation.contract import check_contract
 from validation.history import check_ledger, check_released, check_verdicts, check_versions

@@ -16,6 +16,7 @@ import pytest
 from curation.curate import curate
 from curation.diffs import diff_versions
 from curation.errors import IntegrityError
+from curation.git import run_git
 from curation.ledger import append_decision
 from curation.manifest import read_manifest, write_manifest
 from curation.pixels import hash_pixels
@@ -24,7 +25,7 @@ from curation.recipe import GapSettings, SplitSettings
 from curation.records import to_frame
 from curation.releases import WORKSPACE_COLUMNS, ReleaseFiles, adopt_release, build_release, is_unchanged, select_rows
 from curation.shards import Place, ShardReader, verify_shard
-from curation.versions import list_versions, next_version, open_version, run_git, tag_untagged, track_and_tag
+from curation.versions import list_versions, next_version, open_version, tag_untagged, track_and_tag
 from tests.builders import a_manifest, a_project, a_record, a_synthetic_record, an_id, pixels_of, store_images
 
 META = {"name": "test cohort", "description": "Made by a test.", "licence": "CC0-1.0", "recipe_sha256": "r1", "code_commit": "c1"}

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from curation.errors import ServiceError, UsageError
+from curation.git import commit_files, run_git
 from curation.project import Project
-from curation.versions import commit_files, init_dvc, list_versions, next_version, open_version, pull, push, run_git, tag_untagged, track_and_tag
+from curation.versions import init_dvc, list_versions, next_version, open_version, pull, push, tag_untagged, track_and_tag
 
 
 def a_repository(tmp_path: Path, remote: str) -> Project:

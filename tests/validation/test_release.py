@@ -12,12 +12,13 @@ import polars as pl
 import pytest
 
 from curation.errors import GateError
+from curation.git import run_git
 from curation.ledger import read_ledger
 from curation.manifest import read_manifest, write_manifest
 from curation.pixels import encode_png
 from curation.project import Project
 from curation.shards import write_shards
-from curation.versions import list_versions, open_version, run_git
+from curation.versions import list_versions, open_version
 from synthesis.candidates import MARK
 from tests.builders import pixels_of
 from tests.validation.builders import META, TRAINING, a_ready_project, answer, change, digest, issue, learn_from, make_release

@@ -8,8 +8,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from curation.git import run_git
 from curation.project import Project
-from curation.versions import run_git
 from tests.validation.builders import a_ready_project, make_release
 from validation.verify import tree_md5, verify
 
