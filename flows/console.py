@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
 
 
 FILE_WIDTH = 140
+LEAST_WIDTH = 100  # on a narrower terminal a row takes two lines, which reads better than columns of single letters
 
 
 def out() -> Console:
-    """Return the console for results: as wide as the terminal, or wide enough for our tables when it goes to a file."""
+    """Return the console for results: as wide as the terminal and at least our tables, also when it goes to a file."""
     from rich.console import Console
 
-    return Console(highlight=False, width=None if sys.stdout.isatty() else FILE_WIDTH)
+    return Console(highlight=False, width=max(LEAST_WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else FILE_WIDTH)
 
 
 def err() -> Console:
