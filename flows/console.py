@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 FILE_WIDTH = 140
-LEAST_WIDTH = 100  # on a narrower terminal a row takes two lines, which reads better than columns of single letters
+LEAST_WIDTH = 110  # on a narrower terminal a row takes two lines, which reads better than columns of single letters
 
 
 def out() -> Console:
