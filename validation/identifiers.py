@@ -24,12 +24,14 @@ PATTERNS: dict[str, re.Pattern[str]] = {
     "an absolute path": re.compile(r"(?<![\w:/.<])/[\w.-]+/[\w./-]+|\b[A-Za-z]:\\\w|\\\\\w+\\|file://"),
 }  # fmt: skip
 
+_HASH = re.compile(r"(?<![0-9A-Za-z])(?=[0-9]*[a-f])(?:[0-9a-f]{20}|[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})(?![0-9A-Za-z])")  # ours: they may look dated
 DATED = frozenset({"acquired_on", "reviewed_at"})
 HASHED = frozenset({"image_id", "recipe_sha256", "pixels_sha256", "generator_sha256", "training_manifest_sha256", "shard"})
 
 
 def kinds_in(text: str, allowed: frozenset[str] = frozenset()) -> list[str]:
     """Return the kinds of raw identifiers that `text` holds; matches in `allowed` (e.g. the day of the release) do not count."""
+    text = _HASH.sub("#", text)
     return [kind for kind, pattern in PATTERNS.items() if any(match[0] not in allowed for match in pattern.finditer(text))]
 
 

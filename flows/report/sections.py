@@ -12,10 +12,11 @@ from flows.report import tables
 from flows.report.charts import Bar, Dot, bar_chart, column_chart, dot_chart
 from flows.report.evidence import Evidence, EvidenceFile
 from flows.report.gallery import Shelf
-from validation.evidence import INTAKE_SCHEMA as INTAKE_SCHEMA
 
 if TYPE_CHECKING:
-    from flows.report.write_report import Material
+    from flows.report.material import Material
+
+LEDGER_LINES = 12
 
 SPLIT_SERIES = (("train", "train"), ("val", "val"), ("test", "test"), ("holdout", "holdout"))
 COHORT_SERIES = (*SPLIT_SERIES, ("synthetic (train)", "synthetic"))
@@ -32,8 +33,6 @@ MADE_NOTE = (
 
 def describe(material: Material, evidence: Evidence, shelves: list[Shelf]) -> dict[str, Any]:
     """Return everything that the page's template asks for; evidence files are written and numbered on the way."""
-    from flows.report.write_report import LEDGER_LINES
-
     files: dict[str, EvidenceFile] = {}
     content = {
         "name": material.settings.dataset.name,

@@ -6,59 +6,21 @@ and machines do not enter, so the same version and models give the same bytes.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import polars as pl
-
-from curation.errors import IntegrityError
-from curation.ledger import read_ledger
 from curation.manifest import write_bytes
 from curation.project import Project
-from curation.versions import Version, open_version
+from curation.versions import open_version
 from flows.report import sections
 from flows.report.evidence import Evidence
 from flows.report.gallery import draw_shelves
-from flows.settings import Settings, read_settings
+from flows.report.material import gather
 
 if TYPE_CHECKING:
-    from adaptation.compare import ModelDifference
+    pass
 
 HERE = Path(__file__).parent
-LEDGER_LINES = 12
-
-
-@dataclass(frozen=True)
-class Material:
-    """What a report is made of.
-
-    Attributes:
-        settings: the recipe of the project.
-        release: release.json of the version.
-        rows: its manifest.
-        parent_rows: manifest of the version before, if there is one.
-        intake: files by source, outcome, code and reason, as the version carries it.
-        review: summary of the verdicts.
-        checks: results that opened its gate.
-        metrics: metrics.json of this version's model, if one was trained.
-        parent_metrics: that of the version before.
-        differences: the paired comparison of both models on the test images that both have seen; empty without two models.
-        ledger: decisions up to this version.
-    """
-
-    settings: Settings
-    release: dict[str, Any]
-    rows: pl.DataFrame
-    parent_rows: pl.DataFrame | None
-    intake: pl.DataFrame
-    review: dict[str, Any]
-    checks: list[dict[str, Any]]
-    metrics: dict[str, Any]
-    parent_metrics: dict[str, Any]
-    differences: list[ModelDifference]
-    ledger: list[dict[str, Any]]
 
 
 def write_report(project: Project, version: str | None = None) -> Path:
@@ -83,65 +45,3 @@ def write_report(project: Project, version: str | None = None) -> Path:
     path = project.reports / f"{opened.name}.html"
     write_bytes(page.encode(), path)
     return path
-
-
-def gather(project: Project, version: Version) -> Material:
-    """Read everything that the report of `version` needs."""
-    release = version.release
-    parent_rows = None
-    if release["parent"]:
-        with open_version(project, release["parent"]) as parent:
-            parent_rows = parent.manifest()
-    intake = _evidence(version, "intake.csv")
-    return Material(
-        settings=read_settings(project.recipe_path),
-        release=release,
-        rows=version.manifest(),
-        parent_rows=parent_rows,
-        intake=pl.read_csv(intake, infer_schema=False).cast({"files": pl.Int64}) if intake else pl.DataFrame(schema=sections.INTAKE_SCHEMA),
-        review=json.loads(_evidence(version, "review.json") or "{}"),
-        checks=json.loads(_evidence(version, "checks.json") or "[]"),
-        metrics=_read_metrics(_newest_model(project, version.name)),
-        parent_metrics=_read_metrics(_newest_model(project, release["parent"])),
-        differences=_compare(_newest_model(project, release["parent"]), _newest_model(project, version.name)),
-        ledger=_ledger_until(project, release["ledger_head"]),
-    )
-
-
-def _evidence(version: Version, name: str) -> bytes:
-    """Return an evidence file of the version, empty when it carries none."""
-    try:
-        return version.read_file(f"evidence/{name}")
-    except IntegrityError:
-        return b""
-
-
-def _newest_model(project: Project, version: str | None) -> Path | None:
-    """Return the folder of the newest model that was trained on a version."""
-    found = sorted(project.models.glob(f"{version}-*/metrics.json"), key=lambda path: path.stat().st_mtime_ns) if version else []
-    return found[-1].parent if found else None
-
-
-def _read_metrics(model: Path | None) -> dict[str, Any]:
-    """Return the metrics of a model, empty when there is none."""
-    content: dict[str, Any] = json.loads((model / "metrics.json").read_text()) if model else {}
-    return content
-
-
-def _compare(old: Path | None, new: Path | None) -> list[ModelDifference]:
-    """Return the paired differences of two models that kept their predictions."""
-    from adaptation.compare import compare_models
-
-    if old is None or new is None or not all((model / "predictions.parquet").exists() for model in (old, new)):
-        return []
-    return compare_models(old, new)
-
-
-def _ledger_until(project: Project, head: str) -> list[dict[str, Any]]:
-    """Return the decisions up to the one that the release stored as its head."""
-    lines = []
-    for line in read_ledger(project.ledger):
-        lines.append(line)
-        if line["hash"] == head:
-            break
-    return lines

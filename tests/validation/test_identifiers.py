@@ -44,6 +44,14 @@ def test_pseudonyms_addresses_and_numbers_are_left_alone(text: str) -> None:
     assert kinds_in(text) == []
 
 
+def test_a_hash_that_looks_dated_is_left_alone_and_a_date_in_other_letters_is_not() -> None:
+    """Among thousands of our own ids some hold eight digits that read as a day; a scanner's file name with a day is found."""
+    for length in (20, 32, 40, 64):
+        assert kinds_in(("ab20240131" + "c" * 64)[:length]) == []
+    assert kinds_in("IMG20240131.dcm") == ["a date"]
+    assert kinds_in("ab20240131 of " + "c" * 20) == ["a date"]
+
+
 def test_the_day_of_the_release_may_stand_there() -> None:
     """Only that day."""
     assert kinds_in("made 2026-11-21", frozenset({"2026-11-21"})) == []
