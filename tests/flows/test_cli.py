@@ -159,7 +159,7 @@ def test_a_whole_round_in_json_and_a_planted_fault(tmp_path: Path) -> None:
     assert json.loads(answer.stdout)["passed"] is False
 
 
-def test_deidentify_is_done_when_every_file_was_cleaned_or_refused_with_a_reason(project: Path, tmp_path: Path) -> None:  # noqa: ARG001
+def test_deidentify_is_done_when_every_file_was_cleaned_or_refused_with_a_reason(project: Path, tmp_path: Path) -> None:
     """A refusal is a result, not a failure: exit code 0, and the count says so."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "empty.png").touch()
