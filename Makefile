@@ -1,6 +1,6 @@
 # The front door. `make demo` and `make test` do all their set-up themselves.
 .DELETE_ON_ERROR:
-.PHONY: demo test check format bench clean lock docs help setup
+.PHONY: demo test check format bench clean lock docs help setup sample
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 BIN := .venv/bin
@@ -35,6 +35,10 @@ bench: .venv/ready  ## measure; prints a table, writes benchmarks/results/, fail
 
 docs: .venv/ready  ## regenerate the parts of the documentation that are made from code
 	$(BIN)/python docs/generate.py
+
+sample: .venv/ready  ## release the repository's own small sample again, when its recipe or cohort changed
+	$(BIN)/python -m flows.demo.sample
+	git add sample-remote && git commit -q -m "Store the sample release" -- sample-remote
 
 clean:  ## remove what was made here: environments, the demo's project, caches
 	-test ! -d demo-project || $(BIN)/curaloop -C demo-project down
