@@ -3,6 +3,7 @@
     CuraloopError                 exit code 1
     ├── UsageError                exit code 2: wrong use of a command or a project
     │   ├── RecipeError           a key of the recipe (curaloop.toml) is wrong
+    │   ├── SourceError           a source of the recipe is not there, or its table is wrong
     │   └── LockedError           somebody else is writing in this project
     ├── ServiceError              exit code 3: an outside service could not be reached
     ├── ImageError                one input file or series cannot be used: it goes to quarantine
@@ -51,6 +52,17 @@ class RecipeError(UsageError):
     def __str__(self) -> str:
         place = f"{self.path}:{self.line}" if self.line else str(self.path)
         return f"{place}: {self.key}: {self.reason}"
+
+
+class SourceError(UsageError):
+    """A source of the recipe is not there, or its table is not what the recipe says; `flows` adds file and line."""
+
+    def __init__(self, source: str, key: str, reason: str) -> None:
+        CuraloopError.__init__(self, source, key, reason)
+        self.source, self.key, self.reason = source, key, reason
+
+    def __str__(self) -> str:
+        return f"source {self.source!r}: {self.key}: {self.reason}"
 
 
 class LockedError(UsageError):

@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from curation.errors import UsageError
+from curation.errors import SourceError
 from curation.gather import Gathered, Work, gather
 from curation.intake import INTAKE, images_held, read_intake, settle_owners, write_intake, write_quarantine
 from curation.manifest import read_manifest, write_manifest
@@ -109,7 +109,7 @@ def _refuse_own_folders(project: Project, sources: tuple[SourceSettings, ...]) -
     for source in sources:
         path = source.path.resolve()
         if any(folder.is_relative_to(path) or path.is_relative_to(folder) for folder in own):
-            raise UsageError(f"source {source.name!r}: path: holds the project's own workspace or data, or lies in them; name the folder of the images alone")
+            raise SourceError(source.name, "path", "holds the project's own workspace or data, or lies in them; name the folder of the images alone")
 
 
 def _rows_before(project: Project) -> pl.DataFrame:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from curation.errors import UsageError
+from curation.errors import SourceError
 from curation.harmonize.recipes import CODE_VERSION, recipe_sha256
 from curation.intake import images_held, settle_owners
 from curation.pseudonyms import pseudonym
@@ -66,10 +66,10 @@ def open_reader(source: SourceSettings, harmonize: HarmonizeSettings, secret: by
     """Return the reader of a source.
 
     Raises:
-        UsageError: its path or table is missing or wrong; the message names the key.
+        SourceError: its path or table is missing or wrong; the message names the key.
     """
     if not source.path.exists():
-        raise UsageError(f"source {source.name!r}: path: there is no {source.path}")
+        raise SourceError(source.name, "path", f"there is no {source.path}")
     table = read_table(source)
     families = {"raster": ("xray", "colour"), "nifti": ("ct", "mr", "xray", "colour"), "dicom": ("ct", "mr", "xray", "colour")}[source.kind]
     recipes = [recipe_sha256(family, harmonize) for family in families]  # type: ignore[arg-type]

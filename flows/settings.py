@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from adaptation.recipe import FinetuneSettings
-from curation.errors import RecipeError
+from curation.errors import RecipeError, SourceError
 from curation.recipe import Frozen, GapSettings, HarmonizeSettings, SourceSettings, SplitSettings
 from synthesis.recipe import SynthesisSettings
 from validation.recipe import ReleaseSettings, ReviewSettings
@@ -122,6 +122,13 @@ def _resolve(source: SourceSettings, folder: Path) -> SourceSettings:
         return Path(os.path.normpath(folder.resolve() / path.expanduser()))
 
     return source.model_copy(update={"path": absolute(source.path), "table": absolute(source.table) if source.table else None})
+
+
+def locate(error: SourceError, path: Path, settings: Settings) -> RecipeError:
+    """Return the error with the place in the recipe that it is about."""
+    position = [source.name for source in settings.source].index(error.source)
+    location: tuple[str | int, ...] = ("source", position, *error.key.split("."))
+    return RecipeError(path, f"source {error.source!r}: {error.key}", error.reason, find_line(path.read_text(), location))
 
 
 def find_line(text: str, location: tuple[str | int, ...]) -> int | None:

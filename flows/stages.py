@@ -17,7 +17,7 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from curation.errors import UsageError
+from curation.errors import SourceError, UsageError
 from curation.progress import Progress, silent
 from curation.project import Project, find_project, read_key
 
@@ -112,12 +112,16 @@ def run_ingest(work: Work) -> IngestReport:
     """Bring the sources in: read, de-identify, harmonize, store."""
     from curation.ingest import ingest
     from flows.executors import open_executor
+    from flows.settings import locate
 
     if not work.settings.source:
         raise UsageError(f"{work.project.recipe_path} has no [[source]]: add one that says where your images lie")
     key = read_key(work.project)
     with work.writing("ingest"), open_executor(work.settings.run.executor) as executor:
-        report = ingest(work.project, work.settings.source, work.settings.harmonize, key, executor, work.progress)
+        try:
+            report = ingest(work.project, work.settings.source, work.settings.harmonize, key, executor, work.progress)
+        except SourceError as error:
+            raise locate(error, work.project.recipe_path, work.settings) from error
         return record(work, "ingest", report)
 
 

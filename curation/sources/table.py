@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from curation.errors import UsageError
+from curation.errors import SourceError
 from curation.pseudonyms import pseudonym, shift_date
 from curation.recipe import SourceSettings
 
@@ -225,5 +225,5 @@ def _recipe_key(source: SourceSettings, name: str) -> str:
     return f"columns.{name}" if name in source.columns else name
 
 
-def _wrong(source: SourceSettings, key: str, reason: str) -> UsageError:
-    return UsageError(f"source {source.name!r}: {key}: {reason}")
+def _wrong(source: SourceSettings, key: str, reason: str) -> SourceError:
+    return SourceError(source.name, key, reason)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from curation.errors import RecipeError
-from flows.settings import read_settings
+from curation.errors import RecipeError, SourceError
+from flows.settings import locate, read_settings
 from flows.stages import recipe_sha256
 
 GOOD = """\
@@ -125,3 +125,14 @@ def test_the_recipe_hash_ignores_where_things_lie_and_run(tmp_path: Path) -> Non
     assert recipe_sha256(read_settings(a_recipe(tmp_path, moved))) == first
     larger = GOOD + "\n[harmonize.colour]\nsize_px = 64\n"
     assert recipe_sha256(read_settings(a_recipe(tmp_path, larger))) != first
+
+
+def test_a_wrong_source_is_named_with_its_line(tmp_path: Path) -> None:
+    """What only the source's own folder and table can tell still points at the line of the recipe."""
+    path = tmp_path / "curaloop.toml"
+    path.write_text(
+        '[dataset]\nname = "x"\n\n[[source]]\nname = "a"\nkind = "dicom"\npath = "there"\n\n[[source]]\nname = "b"\nkind = "dicom"\npath = "gone"\n'
+    )
+    error = locate(SourceError("b", "path", "there is no such folder"), path, read_settings(path))
+    assert str(error) == f"{path}:12: source 'b': path: there is no such folder"
+    assert error.exit_code == 2
