@@ -145,13 +145,20 @@ def make_plan(was: pl.DataFrame, units: pl.DataFrame, intake: pl.DataFrame, usab
     left = moved.select("source", pl.col("old_unit").alias("unit"))
     changed = pl.concat([fresh.select(UNIT), left, gone]).drop_nulls().unique()
     forced = _units_to_force(changed, intake, usable_ids, order)
-    broken = pl.concat([forced, gone, left, moved.select(UNIT)]).drop_nulls().unique().with_columns(broken=pl.lit(True))
+    rivals = _rivals(pl.concat([changed, forced]).unique(), intake)
+    broken = pl.concat([forced, gone, left, moved.select(UNIT), rivals]).drop_nulls().unique().with_columns(broken=pl.lit(True))
     touched = pl.concat([changed, forced]).unique().with_columns(touched=pl.lit(True))
     was = was.join(touched, on=UNIT, how="left").join(broken, on=UNIT, how="left")
     is_reused = pl.col("still") & pl.col("touched").is_null()
     known = pl.when(pl.col("same") & pl.col("broken").is_null()).then("sha256")
     todo = was.filter(~is_reused).select("source", "path", "size_bytes", "mtime_ns", "unit", known.alias("known_sha256"))
     return Plan(intake.join(was.filter(is_reused).select(FILE), on=FILE, how="semi"), todo, gone.height)
+
+
+def _rivals(reading: pl.DataFrame, intake: pl.DataFrame) -> pl.DataFrame:
+    """Return the units that are read and held an image together: equal bytes do not settle whose the image is now."""
+    held = images_held(intake).select(*UNIT, "image_id").unique().join(reading, on=UNIT, how="semi")
+    return held.filter(pl.len().over("image_id") > 1).select(UNIT).unique()
 
 
 def _holds(was: pl.DataFrame, readers: tuple[Reader, ...]) -> pl.Series:

@@ -147,6 +147,20 @@ def test_added_changed_and_removed_files_are_followed(tmp_path: Path) -> None:
     assert read_manifest(project.manifest).select(columns).equals(read_manifest(fresh.manifest).select(columns))
 
 
+def test_a_copy_that_was_touched_takes_over_when_the_first_goes(tmp_path: Path) -> None:
+    """Found by the property below: equal bytes alone do not say that nothing is to be done."""
+    project, sources = Project(tmp_path / "p"), [a_source(tmp_path / name, name=name) for name in ("one", "two")]
+    for source in sources:
+        fill(source.path, [8 + len(source.name)])
+        (source.path / "a.png").write_bytes(a_raster(a_picture(1, 8)))
+    run(project, *sources)
+    before = set(read_manifest(project.manifest)["image_id"])
+    (sources[0].path / "a.png").unlink()
+    os.utime(sources[1].path / "a.png", (7, 7))
+    run(project, *sources)
+    assert set(read_manifest(project.manifest)["image_id"]) == before
+
+
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "c", "d", "e"]), st.integers(0, 3), st.booleans()), min_size=1, max_size=12))
 def test_any_history_ends_where_a_fresh_run_begins(tmp_path_factory: pytest.TempPathFactory, history: list[tuple[str, int, bool]]) -> None:
     """Files come, change, become equal to others and go, in two sources: the manifest is that of a first run over what is there."""
