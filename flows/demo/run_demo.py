@@ -6,6 +6,7 @@ The readers are simulated and named so everywhere: they know the planted truth a
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -235,4 +236,4 @@ def _say_where(work: Work, services: Services, page: Path, say: Callable[[str], 
         say(f"[bold]Label Studio[/]  {services.label_studio.url}  as {services.label_studio.email} with password {services.label_studio.password}")
     if services.prefect:
         say(f"[bold]Prefect[/]       {services.prefect.url}  (password: {services.prefect.auth_string})")
-    say(f"[bold]Stop both[/]     curaloop -C {work.project.root} down\n")
+    say(f"[bold]Stop both[/]     {Path(sys.executable).parent / 'curaloop'} -C {work.project.root} down\n")
