@@ -48,6 +48,8 @@ def _resize(plane: npt.NDArray[np.float32], rows: tuple[int, float] | None, colu
     along = 0 if rows else 1
     if plane.shape[along] == 1:
         return np.repeat(plane, size, axis=along)
+    if round(plane.shape[along] * factor) == plane.shape[along]:
+        return _fit(_interpolate(plane, factor, along), size, along)
     scales = (1.0, factor) if rows else (factor, 1.0)
     method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     try:
@@ -55,6 +57,17 @@ def _resize(plane: npt.NDArray[np.float32], rows: tuple[int, float] | None, colu
     except cv2.error:
         raise ImageError("RESAMPLE", "the volume cannot be resampled to the target spacing") from None
     return _fit(np.asarray(resized, np.float32), size, along)
+
+
+def _interpolate(plane: npt.NDArray[np.float32], factor: float, along: int) -> npt.NDArray[np.float32]:
+    """Return as many lines at positions `(i + 1/2) / factor - 1/2`, linearly: OpenCV copies when the size stays, whatever the factor."""
+    last = plane.shape[along] - 1
+    positions = np.clip((np.arange(last + 1) + 0.5) / factor - 0.5, 0, last)
+    before = np.minimum(positions.astype(np.int64), max(last - 1, 0))
+    weight = (positions - before).astype(np.float32).reshape((-1, 1) if along == 0 else (1, -1))
+    lower, upper = plane.take(before, axis=along), plane.take(np.minimum(before + 1, last), axis=along)
+    mixed: npt.NDArray[np.float32] = lower + weight * (upper - lower)
+    return mixed
 
 
 def _fit(plane: npt.NDArray[np.float32], size: int, along: int) -> npt.NDArray[np.float32]:

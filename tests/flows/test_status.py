@@ -27,12 +27,12 @@ def test_a_project_tells_what_to_do_next(tmp_path: Path, capsys: pytest.CaptureF
     assert read_status(work).advice == "curaloop run"
     run_ingest(work)
     status = read_status(work)
-    assert (status.images, status.version, status.advice, status.quarantined) == (6, None, "curaloop release", {})
+    assert (status.images, status.version, status.advice, status.quarantined) == (6, None, "curaloop curate", {})
     assert list(status.last_runs) == ["ingest"]
     show_status(status)
     shown = capsys.readouterr().out
     assert "Test Cohort" in shown
-    assert "next: curaloop release" in shown
+    assert "next: curaloop curate" in shown
 
 
 def test_candidates_that_wait_are_counted(tmp_path: Path) -> None:

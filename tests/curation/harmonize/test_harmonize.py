@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from curation.acquired import Acquired
@@ -24,6 +24,7 @@ def a_ramp(shape: tuple[int, int, int], spacing_mm: tuple[float, float, float], 
     return (x + 2 * y + 3 * z).reshape(shape).astype(np.float32)
 
 
+@example((1.53125, 1.0, 1.0), (1.5, 0.5, 0.5))  # the same number of slices at another spacing
 @given(st.tuples(*[st.floats(0.4, 3)] * 3), st.tuples(*[st.sampled_from([0.5, 1.0, 1.5, 2.0])] * 3))
 def test_resampling_keeps_every_point_where_it_is(spacing_mm: tuple[float, float, float], target_mm: tuple[float, float, float]) -> None:
     """A ramp in millimetres is the same ramp on the new grid, away from the borders: values and affine move together.
