@@ -33,15 +33,18 @@ def write_report(project: Project, version: str | None = None) -> Path:
     Raises:
         UsageError: there is no such version.
     """
+    from filelock import FileLock
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    with open_version(project, version) as opened:
-        material = gather(project, opened)
-        evidence = Evidence(project.reports / opened.name / "evidence")
-        evidence.begin()
-        content = sections.describe(material, evidence, draw_shelves(opened, material.rows))
-    environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    page = environment.get_template("page.html.j2").render(content)
-    path = project.reports / f"{opened.name}.html"
-    write_bytes(page.encode(), path)
+    project.reports.mkdir(parents=True, exist_ok=True)
+    with FileLock(project.reports / ".lock"):  # the worker writes a report after fine-tuning, perhaps while a person asks for it
+        with open_version(project, version) as opened:
+            material = gather(project, opened)
+            evidence = Evidence(project.reports / opened.name / "evidence")
+            evidence.begin()
+            content = sections.describe(material, evidence, draw_shelves(opened, material.rows))
+        environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+        page = environment.get_template("page.html.j2").render(content)
+        path = project.reports / f"{opened.name}.html"
+        write_bytes(page.encode(), path)
     return path

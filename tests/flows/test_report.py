@@ -188,3 +188,13 @@ def test_the_model_is_compared_with_the_one_before_on_the_same_patients(project:
     counts = {"melanoma": "20", "nevus": "20", "all classes": "40"}
     assert [row[:6] for row in rows] == [["colour-2d", name, images, images, "0.5", "1.0"] for name, images in counts.items()]
     assert {row[-1] for row in rows} == {"better"}
+
+
+def test_two_writers_of_one_report_do_not_meet(project: Project) -> None:
+    """Found in the demo: the worker wrote the report after fine-tuning while it was asked for."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(4) as threads:
+        pages = [future.result() for future in [threads.submit(write_report, project) for _ in range(4)]]
+    assert len(set(pages)) == 1
+    assert list((pages[0].parent / pages[0].stem / "evidence").iterdir())
