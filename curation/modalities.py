@@ -20,11 +20,6 @@ def family_of(modality: str) -> Family | None:
     return FAMILIES.get(modality)
 
 
-def task_of(modality: str, ndim: int) -> str:
-    """Return the learning task of an image: family and dimensions, e.g. `ct-3d`, `xray-2d`. Labels of one task compete."""
-    return f"{FAMILIES.get(modality, 'gray')}-{ndim}d"
-
-
 def with_task(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the rows with a column `task`."""
     family = pl.col("modality").replace_strict(FAMILIES, default="gray", return_dtype=pl.String)

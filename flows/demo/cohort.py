@@ -10,7 +10,6 @@ import csv
 import hashlib
 import json
 import shutil
-from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -237,8 +236,3 @@ def _make_mr(folder: Path, rng: np.random.Generator, size: CohortSize) -> list[P
         images.append(Planted("mr", path.name, number, site, label, label))
     _write_table(folder / "mr.csv", table)
     return images
-
-
-def count_faults(truth: GroundTruth) -> Counter[str]:
-    """Return how many images have each planted fault."""
-    return Counter(fault for image in truth.images for fault in image.faults)
