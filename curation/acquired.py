@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from curation.pixels import Pixels
+from curation.records import ValueUnit
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,10 @@ class Acquired:
         spacing_mm: slices, rows, columns for a volume; rows, columns for an image; None when unknown (2-D only).
         affine: `(4, 4)` voxel index (column, row, slice) to RAS+ millimetres; None for 2-D.
         fields: further columns of the record, already de-identified.
+        label_map: uint8 or uint16 of the shape of the image (without its channels); 0 is the background. None when there is none.
+        label_values: what each value of the label map means: a name from a list of ours, from the user's table, or `structure-N`.
+        value_unit: what a value means where the modality alone does not say it (PT, NM); empty elsewhere.
+        notes: codes of what the reader corrected or could not do, e.g. `BITS_FROM_STREAM`.
     """
 
     pixels: Pixels
@@ -31,3 +36,7 @@ class Acquired:
     spacing_mm: tuple[float, ...] | None = None
     affine: npt.NDArray[np.float64] | None = None
     fields: dict[str, Any] = field(default_factory=dict)
+    label_map: npt.NDArray[np.uint8 | np.uint16] | None = None
+    label_values: dict[int, str] = field(default_factory=dict)
+    value_unit: ValueUnit | Literal[""] = ""
+    notes: tuple[str, ...] = ()

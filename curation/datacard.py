@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import polars as pl
@@ -30,6 +31,7 @@ def write_card(rows: pl.DataFrame, release: dict[str, Any]) -> str:
         f"{counts['images']:,} images: {counts['acquired']:,} acquired from {counts['patients']:,} patients, {counts['synthetic']:,} synthetic. "
         f"{counts['labelled']:,} have a label.",
         *_cohort(acquired),
+        *_label_maps(rows),
         "## Synthetic images",
         _synthetic(rows),
         "## How it was made",
@@ -58,6 +60,18 @@ def _cohort(acquired: pl.DataFrame) -> list[str]:
 def _table(table: pl.DataFrame) -> str:
     lines = [f"| {' | '.join(table.columns)} |", f"|{'---|' * table.width}"]
     return "\n".join(lines + [f"| {' | '.join('*not known*' if cell is None else str(cell) for cell in row)} |" for row in table.iter_rows()])
+
+
+def _label_maps(rows: pl.DataFrame) -> list[str]:
+    """Return how many images have which structures in their label maps; nothing when no image has one."""
+    named = rows.drop_nulls("label_map_values").select("image_id", "patient_id", "label_map_values")
+    if named.is_empty():
+        return []
+    found = [(name, *row[:2]) for row in named.iter_rows() for name in set(json.loads(row[2]).values())]
+    table = pl.DataFrame(found, schema=["structure", "image_id", "patient_id"], orient="row").group_by("structure")
+    counted = table.agg(images=pl.col("image_id").n_unique(), patients=pl.col("patient_id").n_unique()).sort("images", "structure", descending=[True, False])
+    text = "They lie beside their images, on the same grid; `label_map_values` names their values. Structures that no known code names are `structure-N`."
+    return ["## Label maps", text, _table(counted)]
 
 
 def _synthetic(rows: pl.DataFrame) -> str:
@@ -93,6 +107,7 @@ def _usage(version: str) -> str:
         f'with open_version(Project(Path(".")), "{version}") as version:',
         '    train = version.manifest().filter(split="train")',
         "    pixels = version.pixels(train.row(0, named=True))",
+        "    label_map = version.label_map(train.row(0, named=True))    # None where there is none",
     )
     text = "`manifest.parquet` has one row an image; `shards/` holds tar files in WebDataset's layout. Without a checkout:"
     return f"{text}\n\n```python\n" + "\n".join(code) + "\n```"

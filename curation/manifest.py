@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from curation.errors import IntegrityError
-from curation.records import SCHEMA
+from curation.records import SCHEMA, upgraded
 
 
 def empty_manifest() -> pl.DataFrame:
@@ -38,7 +38,8 @@ def read_manifest(path: Path) -> pl.DataFrame:
 
 
 def check_columns(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
-    """Return `rows`, read from `path`, or raise `IntegrityError` when their columns are not those of `SCHEMA`."""
+    """Return `rows`, read from `path`, with the columns of `SCHEMA`, or raise `IntegrityError` when they are neither those nor an older version's."""
+    rows = upgraded(rows)
     if rows.schema != SCHEMA:
         differing = sorted(set(rows.schema.items()) ^ set(SCHEMA.items()), key=str)
         raise IntegrityError(path, f"columns differ from this version's schema: {', '.join(name for name, _ in differing)}")

@@ -10,13 +10,12 @@ import polars as pl
 
 from curation.project import Project
 from curation.records import SCHEMA
-from curation.shards import write_shards
+from curation.shards import LABEL_MAP, PLACE, with_places, write_shards
 
 PART = {"part": pl.String(), "part_offset": pl.Int64(), "part_bytes": pl.Int64(), "unit": pl.String()}
 NEW_ROWS = pl.Schema({**SCHEMA, **PART})
 KEPT = ("group_id", "duplicate_group", "split", "uncertainty", "route", "route_reason", "verdict", "readers", "agreement", "reviewed_at")
 JUDGED = ("label", "label_source", "label_confidence", "label_issue_score")
-PLACE = ("shard", "offset", "size_bytes")
 CONFLICT = "label_conflict"
 
 
@@ -61,10 +60,11 @@ def carry_over(rows: pl.DataFrame, before: pl.DataFrame, shards: set[str]) -> pl
     both = rows.join(was, on="image_id", how="left", suffix="_was")
     is_judged = pl.col("label_source_was").is_in(["expert", "consensus"])
     is_same = (pl.col("pixels_sha256") == pl.col("pixels_sha256_was")) & pl.col("shard_was").is_in(list(shards))
+    is_same &= pl.col("label_map_sha256").eq_missing(pl.col("label_map_sha256_was"))
     return both.with_columns(
         *(pl.when(is_judged).then(pl.col(f"{name}_was")).otherwise(pl.coalesce(name, f"{name}_was")).alias(name) for name in KEPT),
         *(pl.when(is_judged).then(pl.col(f"{name}_was")).otherwise(pl.col(name)).alias(name) for name in JUDGED),
-        *(pl.when(is_same).then(pl.col(f"{name}_was")).alias(name) for name in PLACE),
+        *(pl.when(is_same).then(pl.col(f"{name}_was")).otherwise(name).alias(name) for name in PLACE),
     ).select(rows.columns)
 
 
@@ -74,15 +74,15 @@ def pack(rows: pl.DataFrame, parts: Path, project: Project) -> pl.DataFrame:
     if waiting.is_empty():
         return rows.select(list(SCHEMA))
     places = write_shards(_contents(waiting, parts), project.working_shards)
-    found = pl.DataFrame(
-        [(name.partition(".")[0], *place) for name, place in places.items()], schema=["image_id", "shard", "offset", "size_bytes"], orient="row"
-    )
-    both = rows.join(found, on="image_id", how="left", suffix="_new")
-    return both.with_columns(pl.coalesce(name, f"{name}_new").alias(name) for name in PLACE).select(list(SCHEMA))
+    return with_places(rows, places).select(list(SCHEMA))
 
 
 def _contents(waiting: pl.DataFrame, parts: Path) -> Iterator[tuple[str, bytes]]:
-    for image_id, suffix, part, offset, size in waiting.select("image_id", "suffix", "part", "part_offset", "part_bytes").iter_rows():
+    """Yield the stored files: an image, and behind it its label map if it has one; so they lie in the part, too."""
+    columns = ("image_id", "suffix", "part", "part_offset", "part_bytes", "label_map_size_bytes")
+    for image_id, suffix, part, offset, size, map_bytes in waiting.select(columns).iter_rows():
         with (parts / f"{part}.bin").open("rb") as file:
             file.seek(offset)
-            yield f"{image_id}{suffix}", file.read(size)
+            yield f"{image_id}{suffix}", file.read(size - (map_bytes or 0))
+            if map_bytes:
+                yield f"{image_id}{LABEL_MAP}", file.read(map_bytes)

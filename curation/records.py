@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 Origin = Literal["acquired", "synthetic"]
 Split = Literal["train", "val", "test", "holdout"]
 LabelSource = Literal["source", "expert", "consensus", "condition"]
+ValueUnit = Literal["HU", "z", "8-bit", "16-bit", "SUV", "Bq/ml", "counts"]
 Verdict = Literal["accepted", "rejected", "relabelled", "confirmed"]
 
 
@@ -56,7 +57,8 @@ class ImageRecord(BaseModel):
     channels: Literal[1, 3] = _column("1 for gray, 3 for RGB", group="pixels", default=1, dicom="SamplesPerPixel")
     spacing_mm: list[float] | None = _column("distance of neighbouring voxels along slices, rows, columns (2-D: rows, columns)", group="pixels", unit="mm")
     dtype: Literal["uint8", "uint16", "int16", "float32"] = _column("type of a stored value", group="pixels", default=...)
-    value_unit: Literal["HU", "z", "8-bit", "16-bit"] = _column("what a value means", group="pixels", default=...)
+    value_unit: ValueUnit = _column("what a value means", group="pixels", default=...)
+    notes: list[str] | None = _column("codes of what the reader corrected or could not do", group="pixels")
     recipe_sha256: str = _column("hash of the harmonization recipe of this image", group="pixels", default=...)
     pixels_sha256: str = _column("hash of the stored pixels, shape, dtype and spacing", group="pixels", default=...)
     # place
@@ -70,7 +72,10 @@ class ImageRecord(BaseModel):
     label_confidence: float | None = _column("agreement of the readers, 0 to 1", group="labels")
     label_issue_score: float | None = _column("probability that the label is right, 0 to 1; lower is more suspicious", group="labels")
     labels: list[str] | None = _column("multi-label targets", group="labels")
-    label_map_id: str | None = _column("image_id of the label map of this volume", group="labels")
+    label_map_offset: int | None = _column("where the bytes of the label map, a NIfTI on the image's grid, begin in the shard", group="labels", unit="bytes")
+    label_map_size_bytes: int | None = _column("how many bytes the label map has", group="labels", unit="bytes")
+    label_map_sha256: str | None = _column("hash of the label map's values, shape, dtype and spacing", group="labels")
+    label_map_values: str | None = _column("what each value of the label map means, as one JSON object with sorted keys", group="labels")
     boxes_px: list[list[float]] | None = _column("boxes as x, y, width, height", group="labels", unit="px")
     text: str | None = _column("de-identified report", group="labels")
     # curation
@@ -132,6 +137,18 @@ def _polars_type(annotation: Any) -> pl.DataType:
 
 COLUMNS: tuple[Column, ...] = tuple(_describe(name, field) for name, field in ImageRecord.model_fields.items())
 SCHEMA: pl.Schema = pl.Schema({column.name: column.dtype for column in COLUMNS})
+ADDED = frozenset({"notes", "label_map_offset", "label_map_size_bytes", "label_map_sha256", "label_map_values"})
+"""Columns that versions before 0.2 do not have; they are empty there."""
+REMOVED = frozenset({"label_map_id"})
+"""Columns that only versions before 0.2 have; they were always empty."""
+
+
+def upgraded(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows of an older version of the record with the columns of this one; what cannot be an older version stays as it is."""
+    missing, extra = set(SCHEMA) - set(rows.columns), set(rows.columns) - set(SCHEMA)
+    if not (missing or extra) or not (missing <= ADDED and extra <= REMOVED) or any(rows[name].count() for name in extra):
+        return rows
+    return rows.with_columns(pl.lit(None, SCHEMA[name]).alias(name) for name in missing).select(list(SCHEMA))
 
 
 def to_frame(records: list[ImageRecord]) -> pl.DataFrame:

@@ -24,11 +24,11 @@ from curation.ledger import GENESIS, last_line
 from curation.manifest import read_manifest, write_bytes, write_manifest
 from curation.modalities import with_task
 from curation.project import Project
-from curation.shards import Place, ShardReader, write_shards
+from curation.shards import LABEL_MAP, PLACE, Place, ShardReader, with_places, write_shards
 from curation.versions import Version, has_version, list_versions, open_version
 
 WORKSPACE_COLUMNS = ("uncertainty", "label_issue_score", "route", "route_reason")  # what a model or the router says: else each fine-tuning made a version
-PLACE = ("shard", "offset", "size_bytes")
+SAME_FILES = ("image_id", "pixels_sha256", "suffix", "label_map_sha256")
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,8 @@ def build_release(
 
 def _reuse_places(rows: pl.DataFrame, released: pl.DataFrame) -> pl.DataFrame:
     """Return the rows pointing to the place where the same pixels were released before."""
-    places = released.select("image_id", "pixels_sha256", "suffix", *(pl.col(name).alias(f"released_{name}") for name in PLACE))
-    joined = rows.join(places, on=["image_id", "pixels_sha256", "suffix"], how="left", maintain_order="left")
+    places = released.select(*SAME_FILES, *(pl.col(name).alias(f"released_{name}") for name in PLACE))
+    joined = rows.join(places, on=SAME_FILES, how="left", maintain_order="left", nulls_equal=True)
     known = pl.col("released_shard").is_not_null()
     return joined.with_columns(pl.when(known).then(f"released_{name}").otherwise(name).alias(name) for name in PLACE).select(rows.columns)
 
@@ -143,22 +143,12 @@ def _copy_new(project: Project, rows: pl.DataFrame, data: Path, kept: set[str]) 
     def images(reader: ShardReader) -> Iterator[tuple[str, bytes]]:
         for row in new.select("image_id", "suffix", *PLACE).iter_rows(named=True):
             yield f"{row['image_id']}{row['suffix']}", reader.read(Place(row["shard"], row["offset"], row["size_bytes"]))
+            if row["label_map_offset"] is not None:
+                yield f"{row['image_id']}{LABEL_MAP}", reader.read(Place(row["shard"], row["label_map_offset"], row["label_map_size_bytes"]))
 
     with ShardReader(*project.shard_folders(), data / "shards") as reader:
         places = write_shards(images(reader), data / "shards")
-    named = {name.split(".")[0]: place for name, place in places.items()}
-    return _with_places(rows, named), new.height
-
-
-def _with_places(rows: pl.DataFrame, places: Mapping[str, Place]) -> pl.DataFrame:
-    """Return the rows with the given places."""
-    table = pl.DataFrame(
-        [(image_id, *place) for image_id, place in places.items()],
-        schema={"image_id": pl.String, "new_shard": pl.String, "new_offset": pl.Int64, "new_size_bytes": pl.Int64},
-        orient="row",
-    )
-    joined = rows.join(table, on="image_id", how="left", maintain_order="left")
-    return joined.with_columns(pl.coalesce(f"new_{name}", name).alias(name) for name in PLACE).select(rows.columns)
+    return with_places(rows, places), new.height
 
 
 def _describe(project: Project, rows: pl.DataFrame, version: str, parent: str | None, meta: Mapping[str, Any], data: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -9,18 +10,22 @@ import numpy as np
 from curation.acquired import Acquired
 from curation.errors import ImageError
 from curation.harmonize.recipes import Harmonized, harmonize
-from curation.pixels import encode_nifti, encode_png, hash_pixels
+from curation.pixels import Pixels, encode_nifti, encode_png, hash_pixels
 from curation.pseudonyms import pseudonym
 from curation.recipe import HarmonizeSettings
 from curation.records import ImageRecord
 from curation.sources.table import Lookup
 
-COMPUTED = frozenset({"image_id", "patient_id", "study_uid", "series_uid", "recipe_sha256", "pixels_sha256", "suffix", "dtype", "value_unit", "origin"})
+COMPUTED = frozenset(
+    {"image_id", "patient_id", "study_uid", "series_uid", "recipe_sha256", "pixels_sha256", "suffix", "dtype", "value_unit", "origin", "label_map_sha256"}
+)
 """Columns that cannot hold an identifier: keyed pseudonyms, hashes, fixed words."""
 
 
 def make_row(acquired: Acquired, lookup: Lookup, source: str, settings: HarmonizeSettings, secret: bytes, patients: str = "") -> tuple[dict[str, Any], bytes]:
-    """Return the row of the manifest and the bytes of the stored image; `patients` is the name space of patient ids, by default the source.
+    """Return the row of the manifest and the bytes of the stored image, followed by those of its label map (`label_map_size_bytes`) if it has one.
+
+    `patients` is the name space of patient ids, by default the source.
 
     Raises:
         ImageError: the image cannot be harmonized, or its row would hold the patient's identifier (IDENTITY_LEAK).
@@ -34,13 +39,25 @@ def make_row(acquired: Acquired, lookup: Lookup, source: str, settings: Harmoniz
         source=source,
         label_source="source" if "label" in fields else None,
         **fields,
+        notes=sorted(set(acquired.notes)) or None,
         **_describe_pixels(harmonized),
+        **_describe_label_map(harmonized, acquired.label_values),
     )
     row = record.model_dump()
     _refuse_leak(row, (patient, acquired.patient))
+    stored = encode_png(harmonized.pixels) if harmonized.affine is None else encode_nifti(harmonized.pixels, harmonized.affine)
+    if harmonized.label_map is None:
+        return row, stored
+    label_map = _encode_label_map(harmonized, harmonized.label_map)
+    return row | {"label_map_size_bytes": len(label_map)}, stored + label_map
+
+
+def _encode_label_map(harmonized: Harmonized, label_map: Pixels) -> bytes:
+    """Return the label map as `.nii.gz`; that of a 2-D image is one slice, whose affine holds the spacing only."""
     if harmonized.affine is not None:
-        return row, encode_nifti(harmonized.pixels, harmonized.affine)
-    return row, encode_png(harmonized.pixels)
+        return encode_nifti(label_map, harmonized.affine)
+    rows_mm, columns_mm = harmonized.spacing_mm or (1.0, 1.0)
+    return encode_nifti(label_map[None], np.diag([columns_mm, rows_mm, 1.0, 1.0]))
 
 
 def image_id_of(acquired: Acquired) -> str:
@@ -66,6 +83,16 @@ def _describe_pixels(harmonized: Harmonized) -> dict[str, Any]:
         "recipe_sha256": harmonized.recipe_sha256,
         "pixels_sha256": hash_pixels(pixels, spacing_mm),
         "suffix": harmonized.suffix,
+    }
+
+
+def _describe_label_map(harmonized: Harmonized, values: dict[int, str]) -> dict[str, Any]:
+    if harmonized.label_map is None:
+        return {}
+    names = {str(value): name for value, name in values.items()}
+    return {
+        "label_map_sha256": hash_pixels(harmonized.label_map, harmonized.spacing_mm and [round(step, 6) for step in harmonized.spacing_mm]),
+        "label_map_values": json.dumps(names, sort_keys=True),
     }
 
 

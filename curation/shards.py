@@ -1,8 +1,8 @@
 """Shards: tar files with many images in them, named by their own hash, never changed.
 
-The layout is WebDataset's (`<image_id>.png`, `<image_id>.nii.gz`). Headers have a fixed owner, mode and time, so the same images in
-the same order give the same bytes. The manifest holds where each file begins (`shard`, `offset`, `size_bytes`), so that
-one image is read without unpacking. Labels live in the manifest: relabelling touches no shard.
+The layout is WebDataset's: `<image_id>.png` or `<image_id>.nii.gz`, and beside it `<image_id>.seg.nii.gz` when the image has a label map.
+Headers have a fixed owner, mode and time, so the same images in the same order give the same bytes. The manifest holds where each file begins
+(`shard`, `offset`, `size_bytes`), so that one image is read without unpacking. Labels live in the manifest: relabelling touches no shard.
 """
 
 from __future__ import annotations
@@ -12,14 +12,21 @@ import io
 import os
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, groupby
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
+
+import polars as pl
 
 from curation.errors import IntegrityError
 
 MAX_SHARD_BYTES = 256 * 2**20
+LABEL_MAP = ".seg.nii.gz"
+"""Suffix of the file that holds the label map of an image."""
+PLACE = ("shard", "offset", "size_bytes", "label_map_offset", "label_map_size_bytes")
+"""Columns that say where an image and its label map lie."""
 
 
 class Place(NamedTuple):
@@ -79,18 +86,42 @@ class ShardWriter:
 
 
 def write_shards(images: Iterable[tuple[str, bytes]], folder: Path, max_bytes: int = MAX_SHARD_BYTES) -> dict[str, Place]:
-    """Write (name, content) pairs into as many shards as needed and return where each lies."""
+    """Write (name, content) pairs into as many shards as needed and return where each lies.
+
+    Files whose names are equal up to the first point, an image and its label map, follow each other and come into one shard.
+    """
     places: dict[str, Place] = {}
-    stream = iter(images)
+    stream = (list(members) for _, members in groupby(images, key=lambda image: image[0].partition(".")[0]))
     for first in stream:
         with ShardWriter(folder) as shard:
-            shard.add(*first)
-            for name, content in stream:
-                shard.add(name, content)
+            for members in chain([first], stream):
+                for name, content in members:
+                    shard.add(name, content)
                 if shard.size_bytes >= max_bytes:
                     break
         places |= shard.places
     return places
+
+
+def with_places(rows: pl.DataFrame, places: Mapping[str, Place]) -> pl.DataFrame:
+    """Return the rows with the places of the files that were written for them; rows without new files keep what they have.
+
+    Args:
+        rows: a manifest.
+        places: what `write_shards` returned for `<image_id><suffix>` and `<image_id>.seg.nii.gz`.
+    """
+    found: dict[str, list[Any]] = {"image_id": [], **{f"{name}_new": [] for name in PLACE}}
+    for name, place in places.items():
+        if name.endswith(LABEL_MAP):
+            continue
+        mask = places.get(f"{name.partition('.')[0]}{LABEL_MAP}")
+        values = (name.partition(".")[0], *place, mask.offset if mask else None, mask.size_bytes if mask else None)
+        for column, value in zip(found.values(), values, strict=True):
+            column.append(value)
+    dtypes = {name: pl.String() if name in ("image_id", "shard_new") else pl.Int64() for name in found}
+    joined = rows.join(pl.DataFrame(found, schema=dtypes), on="image_id", how="left", maintain_order="left")
+    is_new = pl.col("shard_new").is_not_null()
+    return joined.with_columns(pl.when(is_new).then(f"{name}_new").otherwise(name).alias(name) for name in PLACE).select(rows.columns)
 
 
 class ShardReader:

@@ -302,6 +302,14 @@ class Version:
             raise IntegrityError(name, "ends before the row's last byte")
         return content
 
+    def label_map(self, row: dict[str, Any]) -> Pixels | None:
+        """Return the label map of one row, uint8 or uint16 on the grid of its pixels, or None when it has none; `label_map_values` names its values."""
+        if row["label_map_offset"] is None:
+            return None
+        place = {"shard": row["shard"], "offset": row["label_map_offset"], "size_bytes": row["label_map_size_bytes"]}
+        found = decode(self.read(place), ".nii.gz")
+        return found[0] if row["ndim"] == 2 else found
+
     def pixels(self, row: dict[str, Any]) -> Pixels:
         """Return the pixels of one row: `(H, W)`, `(H, W, 3)` RGB or `(D, H, W)`."""
         return decode(self.read(row), str(row["suffix"]))

@@ -26,6 +26,8 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "slices": (1, None),
     "offset": (0, None),
     "size_bytes": (1, None),
+    "label_map_offset": (0, None),
+    "label_map_size_bytes": (1, None),
     "label_confidence": (0, 1),
     "label_issue_score": (0, 1),
     "uncertainty": (0, 1),
@@ -40,6 +42,7 @@ PATTERNS: dict[str, str] = {
     "image_id": r"^[0-9a-f]{32}$",
     "recipe_sha256": r"^[0-9a-f]{64}$",
     "pixels_sha256": r"^[0-9a-f]{64}$",
+    "label_map_sha256": r"^[0-9a-f]{64}$",
     "generator_sha256": r"^[0-9a-f]{64}$",
     "training_manifest_sha256": r"^[0-9a-f]{64}$",
     "shard": r"^[0-9a-f]{64}\.tar$",
@@ -49,14 +52,18 @@ PATTERNS: dict[str, str] = {
     "acquired_on": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
 }
 
+DTYPES = {"HU": "int16", "z": "float32", "SUV": "float32", "Bq/ml": "float32", "counts": "float32", "8-bit": "uint8", "16-bit": "uint16"}
+
 _synthetic = pl.col("origin") == "synthetic"
 _MADE = ("generator_sha256", "training_manifest_sha256", "condition", "seed", "screens")
 RULES: dict[str, tuple[str, pl.Expr]] = {
     "volumes_are_nifti": ("3-D rows are .nii.gz, 2-D rows .png with one slice", pl.when(pl.col("ndim") == 3).then(pl.col("suffix") == ".nii.gz")
         .otherwise((pl.col("suffix") == ".png") & (pl.col("slices") == 1))),
     "spacing_is_positive": ("distances of voxels are above zero", pl.col("spacing_mm").list.min().fill_null(1) > 0),
-    "unit_fits_dtype": ("HU is int16, z is float32, 8-bit is uint8, 16-bit is uint16",
-        pl.col("value_unit").replace_strict({"HU": "int16", "z": "float32", "8-bit": "uint8", "16-bit": "uint16"}, default="") == pl.col("dtype")),
+    "unit_fits_dtype": ("HU is int16; z, SUV, Bq/ml and counts are float32; 8-bit is uint8, 16-bit is uint16",
+        pl.col("value_unit").replace_strict(DTYPES, default="") == pl.col("dtype")),
+    "label_map_is_complete": ("a label map has a place, a hash and names, or none of them",
+        pl.sum_horizontal(pl.col("label_map_offset", "label_map_size_bytes", "label_map_sha256", "label_map_values").is_null()).is_in([0, 4])),
     "label_has_a_source": ("a label says who gave it", pl.col("label").is_null() | pl.col("label_source").is_not_null()),
     "place_is_complete": ("a released row says where its bytes lie", pl.all_horizontal(pl.col("shard", "offset", "size_bytes").is_not_null())),
     "synthetic_is_traceable": ("a synthetic row names its generator, training rows, condition, seed and screens",

@@ -26,7 +26,7 @@ PATTERNS: dict[str, re.Pattern[str]] = {
 
 _HASH = re.compile(r"(?<![0-9A-Za-z])(?=[0-9]*[a-f])(?:[0-9a-f]{20}|[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})(?![0-9A-Za-z])")  # ours: they may look dated
 DATED = frozenset({"acquired_on", "reviewed_at"})
-HASHED = frozenset({"image_id", "recipe_sha256", "pixels_sha256", "generator_sha256", "training_manifest_sha256", "shard"})
+HASHED = frozenset({"image_id", "recipe_sha256", "pixels_sha256", "label_map_sha256", "generator_sha256", "training_manifest_sha256", "shard"})
 
 
 def kinds_in(text: str, allowed: frozenset[str] = frozenset()) -> list[str]:

@@ -14,6 +14,7 @@ import polars as pl
 
 from curation.errors import IntegrityError
 from curation.pixels import read_png_mark
+from curation.shards import PLACE
 from synthesis.candidates import MARK
 from validation.checks import CheckResult, conclude
 from validation.identifiers import hidden_text, identifiers_in_rows, kinds_in
@@ -132,9 +133,12 @@ def check_texts(texts: dict[str, str], released_on: str, name: str = "4b no iden
 def check_stored_files(rows: pl.DataFrame, read: Read) -> CheckResult:
     """Invariant 4c: stored files of acquired images hold pixels and geometry, nothing else."""
     failures, acquired = [], rows.filter(pl.col("origin") == "acquired").sort("shard", "offset")
-    for row in acquired.select("image_id", "shard", "offset", "size_bytes", "suffix").iter_rows(named=True):
+    for row in acquired.select("image_id", *PLACE, "suffix").iter_rows(named=True):
         try:
             failures += [f"image {row['image_id']} has a {place}" for place in hidden_text(read(row), row["suffix"])]
+            if row["label_map_offset"] is not None:
+                stored = read(row | {"offset": row["label_map_offset"], "size_bytes": row["label_map_size_bytes"]})
+                failures += [f"the label map of image {row['image_id']} has a {place}" for place in hidden_text(stored, ".nii.gz")]
         except IntegrityError as error:
             failures.append(f"image {row['image_id']} cannot be read: {error.reason}")
     text = (

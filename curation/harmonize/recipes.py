@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,11 +13,13 @@ from curation.acquired import Acquired
 from curation.errors import ImageError
 from curation.harmonize.colour import harmonize_colour
 from curation.harmonize.ct import harmonize_ct
+from curation.harmonize.label_maps import follow_image, follow_volume
 from curation.harmonize.mr import harmonize_mr
 from curation.harmonize.xray import harmonize_xray
 from curation.modalities import family_of
 from curation.pixels import Pixels
 from curation.recipe import HarmonizeSettings
+from curation.records import ValueUnit
 
 CODE_VERSION = 1
 """Goes up when the same settings give other pixels, so that images are made again."""
@@ -35,13 +37,15 @@ class Harmonized:
         affine: `(4, 4)` voxel index (column, row, slice) to RAS+ millimetres; None for 2-D.
         value_unit: what a value means.
         recipe_sha256: hash of the settings and of the code version.
+        label_map: uint8 or uint16 on the grid of the pixels; None when the image has none.
     """
 
     pixels: Pixels
     spacing_mm: tuple[float, ...] | None
     affine: npt.NDArray[np.float64] | None
-    value_unit: Literal["HU", "z", "8-bit", "16-bit"]
+    value_unit: ValueUnit
     recipe_sha256: str
+    label_map: Pixels | None = None
 
     @property
     def suffix(self) -> Literal[".png", ".nii.gz"]:
@@ -83,6 +87,18 @@ def harmonize(acquired: Acquired, settings: HarmonizeSettings) -> Harmonized:
     """
     if acquired.pixels.size == 0:
         raise ImageError("SHAPE", "the image has no pixels")
+    made = _harmonize_pixels(acquired, settings)
+    return made if acquired.label_map is None else replace(made, label_map=_follow(acquired, acquired.label_map, made))
+
+
+def _follow(acquired: Acquired, label_map: Pixels, made: Harmonized) -> Pixels:
+    """Return the label map on the grid of the harmonized image."""
+    if acquired.affine is None or made.affine is None:
+        return follow_image(label_map, made.pixels.shape)
+    return follow_volume(label_map, acquired.affine, made.affine, made.pixels.shape)
+
+
+def _harmonize_pixels(acquired: Acquired, settings: HarmonizeSettings) -> Harmonized:
     recipe = choose_recipe(acquired.modality, acquired.pixels)
     sha256 = recipe_sha256(recipe, settings)
     if recipe in ("ct", "mr"):

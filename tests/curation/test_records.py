@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from curation.errors import IntegrityError
 from curation.manifest import empty_manifest, query, read_manifest, write_bytes, write_manifest
-from curation.records import COLUMNS, SCHEMA, ImageRecord, column_table, to_frame
+from curation.records import ADDED, COLUMNS, SCHEMA, ImageRecord, column_table, to_frame
 from tests.builders import a_record
 
 
@@ -62,3 +62,14 @@ def test_a_manifest_of_another_schema_is_named(tmp_path: Path) -> None:
 def test_the_schema_follows_the_record() -> None:
     """Every field of the record is a column and nothing else is."""
     assert list(SCHEMA) == list(ImageRecord.model_fields)
+
+
+def test_a_manifest_of_the_version_before_is_read(tmp_path: Path) -> None:
+    """Columns that came later are empty; a column that went must have been empty, else nothing is guessed."""
+    old = to_frame([a_record()]).drop(*ADDED).with_columns(label_map_id=pl.lit(None, pl.String))
+    path = tmp_path / "manifest.parquet"
+    old.write_parquet(path)
+    assert read_manifest(path).equals(to_frame([a_record()]))
+    old.with_columns(label_map_id=pl.lit("f" * 32)).write_parquet(path)
+    with pytest.raises(IntegrityError, match="label_map_id"):
+        read_manifest(path)

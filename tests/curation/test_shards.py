@@ -3,12 +3,13 @@
 import tarfile
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from curation.errors import IntegrityError
-from curation.shards import Place, ShardReader, verify_shard, write_shards
+from curation.shards import LABEL_MAP, PLACE, Place, ShardReader, verify_shard, with_places, write_shards
 
 images = st.lists(st.binary(max_size=2000), min_size=1, max_size=12).map(lambda contents: [(f"{n:032x}.png", c) for n, c in enumerate(contents)])
 
@@ -62,3 +63,14 @@ def test_an_error_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         write_shards(broken(), tmp_path)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_image_and_its_label_map_lie_in_one_shard(tmp_path: Path) -> None:
+    """However small the shards are; the row then says where both lie."""
+    files = [(f"{n}{suffix}", bytes([n]) * 900) for n in range(4) for suffix in (".nii.gz", LABEL_MAP)] + [("9.png", b"x")]
+    places = write_shards(files, tmp_path, max_bytes=1)
+    assert len({place.shard for place in places.values()}) == 5
+    rows = with_places(pl.DataFrame({"image_id": ["0", "9", "gone"], **dict.fromkeys(PLACE)}, schema_overrides={"offset": pl.Int64}), places)
+    assert rows["shard"].to_list() == [places["0.nii.gz"].shard, places["9.png"].shard, None]
+    assert rows["label_map_offset"].to_list() == [places[f"0{LABEL_MAP}"].offset, None, None]
+    assert places["0.nii.gz"].shard == places[f"0{LABEL_MAP}"].shard
