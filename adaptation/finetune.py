@@ -2,7 +2,7 @@
 
 A model folder is `workspace/models/<version>-<12 digits of the settings' hash>`: `model.safetensors`, `metrics.json` (written last: it
 marks the training as finished), `predictions.parquet` (the evidence behind the metrics), `uncertainty.parquet` (for the next review queue),
-`features-*.safetensors` (so that the next version embeds only what is new).
+`features-*.safetensors` (so that the next version embeds only what is new), and with `[finetune] combat` `combat-<task>.safetensors`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from typing import Any
 import polars as pl
 
 from adaptation.embeddings import Embedded, embed_rows
-from adaptation.encoders import Encoder, load_encoder
+from adaptation.encoders import Encoder, Features, load_encoder
 from adaptation.probe import save_probes
 from adaptation.recipe import FinetuneSettings
+from adaptation.site_correction import fit_correction
 from adaptation.tasks import PREDICTIONS_SCHEMA, UNCERTAINTY_SCHEMA, Classes, TaskResult, find_classes, fit_task
 from curation.manifest import write_bytes
 from curation.modalities import with_task
@@ -104,12 +105,25 @@ def _train(project: Project, opened: Version, settings: FinetuneSettings, folder
         for done, task in enumerate(modelled):
             progress(done, len(modelled), f"training {task}")
             mask = (wanted["task"] == task).to_numpy()
-            results[task] = fit_task(wanted.filter(mask), embedded.features[mask], classes[task], settings)
+            features, notes = _correct(wanted.filter(mask), embedded.features[mask], settings, folder / f"combat-{task}.safetensors")
+            results[task] = fit_task(wanted.filter(mask), features, classes[task], settings)
+            results[task].summary["notes"] += notes
     _write_tables(results, folder)
     save_probes({task: result.probe for task, result in results.items()}, folder / MODEL, {"version": opened.name, "encoder_sha256": encoder.sha256})
     metrics = _describe_run(opened, settings, encoder, embedded, results, classes, wanted)
     metrics["seconds"] = round(time.perf_counter() - started, 3)
     write_bytes((json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False) + "\n").encode(), folder / METRICS)
+
+
+def _correct(rows: pl.DataFrame, features: Features, settings: FinetuneSettings, path: Path) -> tuple[Features, list[str]]:
+    """Return the features without the part of their site, when the recipe asks for it, and what a reader of the numbers should know."""
+    if settings.combat == "off":
+        return features, []
+    correction = fit_correction(rows, features, settings)
+    correction.save(path)
+    fitted = f"ComBat took the part of {len(correction.combat.sites)} values of {correction.column!r} out of the features"
+    strange = correction.count_unseen(rows)
+    return correction.apply(rows, features), [f"{fitted}; {strange} images of other sites: {settings.combat_unseen}" if strange else fitted]
 
 
 def _write_tables(results: dict[str, TaskResult], folder: Path) -> None:

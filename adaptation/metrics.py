@@ -1,6 +1,6 @@
 """Metrics of a classifier on test images, and their 95 % intervals over patients.
 
-Catalogue: `auprc`, `recall`, `f1` (one class against the rest), `balanced_accuracy`, `calibration_error`, `macro` (mean over classes);
+Catalogue: `auprc`, `auroc`, `recall`, `f1` (one class against the rest), `balanced_accuracy`, `calibration_error`, `macro` (mean over classes);
 `resample_patients` and `interval` give the uncertainty of each.
 
 Every metric takes `weight`, `(..., N)`: how often each image counts. One vector gives one number, a `(B, N)` matrix of patient
@@ -58,6 +58,30 @@ def auprc(is_class: Flags, score: npt.NDArray[np.floating[Any]], weight: npt.NDA
     precision = np.nan_to_num(_divide(found, shown))
     gained = np.diff(found, axis=-1, prepend=0.0)
     return _divide((gained * precision).sum(-1), found[..., -1])
+
+
+def auroc(is_class: Flags, score: npt.NDArray[np.floating[Any]], weight: npt.NDArray[Any] | None = None) -> Floats:
+    """Area under the receiver operating characteristic (Hanley and McNeil 1982): how often an image of the class scores above one of another class.
+
+    `Σ w_i w_j ([s_i > s_j] + [s_i = s_j] / 2) / (Σ w_i · Σ w_j)` over images i of the class and j of others. Range: 0 to 1, .5 is chance; higher is
+    better. NaN when either kind is missing.
+
+    Worked value: is_class [1, 0, 1, 0], score [.9, .8, .7, .1]: 3 of 4 pairs are in order, .75.
+
+    Args:
+        is_class: `(N,)`, whether the image truly is of the class.
+        score: `(N,)`, higher is more likely of the class.
+        weight: `(..., N)`.
+    """
+    counted = _weights(weight, len(score))
+    if is_class.all() or not is_class.any():
+        return np.full(counted.shape[:-1], np.nan)
+    order = np.argsort(score, kind="stable")
+    starts = np.flatnonzero(np.append(True, np.diff(score[order]) != 0))
+    counted, own = counted[..., order], is_class[order]
+    found, other = (np.add.reduceat(counted * mask, starts, axis=-1) for mask in (own, ~own))
+    below = np.cumsum(other, axis=-1) - other / 2
+    return _divide((found * below).sum(-1), found.sum(-1) * other.sum(-1))
 
 
 def recall(is_class: Flags, is_predicted: Flags, weight: npt.NDArray[Any] | None = None) -> Floats:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from curation.recipe import Frozen
@@ -17,3 +19,12 @@ class FinetuneSettings(Frozen):
     least_train_images: int = Field(default=5, ge=2, description="a class with fewer real train images is not modelled, and the report says so")
     bootstrap: int = Field(default=1000, ge=100, description="resamples of patients behind each interval")
     seed: int = 0
+    combat: Literal["off", "site", "manufacturer", "model_name", "source"] = Field(
+        default="off", exclude_if=lambda value: value == "off", description="column whose part in the features ComBat takes away; fitted on train"
+    )
+    combat_preserve: tuple[str, ...] = Field(
+        default=("label",), exclude_if=lambda value: value == ("label",), description="columns whose part in the features stays; the label only at the fit"
+    )
+    combat_unseen: Literal["refuse", "pooled", "nearest"] = Field(
+        default="pooled", exclude_if=lambda value: value == "pooled", description="what becomes of images of sites that train does not have"
+    )

@@ -60,14 +60,22 @@ def find_confounding(rows: pl.DataFrame) -> pl.DataFrame:
 def _measure(task: object, column: str, rows: pl.DataFrame) -> tuple[object, ...] | None:
     """Return one row of the answer, or None when the column has a single value."""
     pairs = rows.drop_nulls(column).select("patient_id", "label", column).unique()
-    labels, values = pairs["label"].unique().sort(), pairs[column].unique().sort()
-    if labels.len() < 2 or values.len() < 2:
+    if pairs["label"].n_unique() < 2 or pairs[column].n_unique() < 2:
         return None
+    v, (label, value) = tie(rows, column, "label")
+    return (task, column, v, pairs["patient_id"].n_unique(), label, value, v >= WARN_FROM)
+
+
+def tie(rows: pl.DataFrame, column: str, label: str) -> tuple[float, tuple[str, str]]:
+    """Return Cramér's V of two columns over patients, and the pair (label, value) that is most over-represented; ("", "") without rows."""
+    pairs = rows.drop_nulls([column, label]).select("patient_id", label, column).unique()
+    labels, values = pairs[label].unique().sort(), pairs[column].unique().sort()
+    if pairs.is_empty():
+        return 0.0, ("", "")
     table = np.zeros((labels.len(), values.len()), np.int64)
     label_at, value_at = {name: i for i, name in enumerate(labels)}, {name: i for i, name in enumerate(values)}
-    for _, label, value in pairs.iter_rows():
-        table[label_at[label], value_at[value]] += 1
+    for _, of_label, value in pairs.iter_rows():
+        table[label_at[of_label], value_at[value]] += 1
     expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0, keepdims=True) / table.sum()
     worst = np.unravel_index(np.argmax(table - expected), table.shape)
-    v = cramers_v(table)
-    return (task, column, v, pairs["patient_id"].n_unique(), labels[int(worst[0])], values[int(worst[1])], v >= WARN_FROM)
+    return cramers_v(table), (str(labels[int(worst[0])]), str(values[int(worst[1])]))
