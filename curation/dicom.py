@@ -6,6 +6,7 @@ Every file gets exactly one outcome. Nothing of a header leaves this module exce
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -14,8 +15,10 @@ from curation.acquired import Acquired
 from curation.dicom_fields import fields_of, patient_of, text_of
 from curation.dicom_geometry import is_sane_spacing
 from curation.dicom_pixels import coloured, decode_frames, displayed, frames_of
+from curation.dicom_planes import Plane, planes_of
 from curation.dicom_reading import guarded, is_image_class, open_dataset
-from curation.dicom_volumes import Plane, Volume, build_volumes, planes_of, volume_pixels
+from curation.dicom_tilt import upright
+from curation.dicom_volumes import AIR_HU, Volume, attributes_of, build_volumes, volume_pixels
 from curation.errors import ImageError
 from curation.modalities import family_of
 from curation.pixels import Pixels, hash_pixels
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 NOT_AN_IMAGE = "NOT_AN_IMAGE"
+SAME_PIXELS = "the same pixels at the same place are in an earlier file of the series"
+TILT_CORRECTED = "GANTRY_TILT_CORRECTED"
+"""Note of a volume that was sheared upright; its `attributes` say by how many degrees the gantry was tilted."""
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 OWNER_NAMES = ("PatientID", "StudyInstanceUID", "Modality")
 CONTENT_NAMES = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept")
@@ -54,6 +60,12 @@ class Outcome(NamedTuple):
     code: str = ""
     reason: str = ""
     image_index: int | None = None
+    more_indexes: tuple[int, ...] = ()
+
+    @property
+    def images(self) -> tuple[int, ...]:
+        """Places in `SeriesResult.images` of all images that the file gave something to."""
+        return self.more_indexes if self.image_index is None else (self.image_index, *self.more_indexes)
 
 
 class SeriesResult(NamedTuple):
@@ -114,12 +126,13 @@ def describe(dataset: Dataset) -> SeriesKey:
         return SeriesKey(patient, study_uid, series_uid, instance_uid, sop_class_uid, modality, rows, columns, frames_of(dataset))
 
 
-def read_series(paths: Iterable[Path], key: bytes) -> SeriesResult:
+def read_series(paths: Iterable[Path], key: bytes, *, correct_tilt: bool = False) -> SeriesResult:
     """Return the images of one series.
 
     Args:
         paths: all files that share a series UID, in any order; the result does not depend on it.
         key: secret of the pseudonyms.
+        correct_tilt: shear CT volumes of a tilted gantry upright instead of refusing them.
     """
     outcomes: dict[Path, Outcome] = {}
     instances: list[Instance] = []
@@ -134,7 +147,7 @@ def read_series(paths: Iterable[Path], key: bytes) -> SeriesResult:
         instances = []
     images: list[Acquired] = []
     if instances and family_of(instances[0].owner[-1]) in ("ct", "mr"):
-        _keep_volumes(instances, key, images, outcomes)
+        _keep_volumes(instances, key, images, outcomes, correct_tilt=correct_tilt)
     else:
         _keep_images(instances, key, images, outcomes)
     return SeriesResult(images, outcomes)
@@ -166,7 +179,7 @@ def check_instance(dataset: Dataset) -> None:
     """Refuse what cannot be an image of ours, before its pixels are decoded.
 
     Raises:
-        ImageError: SYNTHETIC, MODALITY, MOSAIC or MULTIFRAME.
+        ImageError: SYNTHETIC, MODALITY or MULTIFRAME.
     """
     if text_of(dataset, "SyntheticData").upper() == "YES":
         raise ImageError("SYNTHETIC", "the header says that the image is synthetic: no patient's image")
@@ -174,8 +187,6 @@ def check_instance(dataset: Dataset) -> None:
     family = family_of(modality)
     if family is None:
         raise ImageError("MODALITY", "the modality is missing or is not one that we take")
-    if "MOSAIC" in text_of(dataset, "ImageType") or (text_of(dataset, "Manufacturer").upper().startswith("SIEMENS") and (0x0019, 0x100A) in dataset):
-        raise ImageError("MOSAIC", "many slices are tiled in one image (Siemens mosaic)")
     if frames_of(dataset) > 1 and family not in ("ct", "mr"):
         raise ImageError("MULTIFRAME", f"{frames_of(dataset)} frames in one file: films are not taken yet")
 
@@ -207,9 +218,10 @@ def _drop_repeats(instances: list[Instance], outcomes: dict[Path, Outcome]) -> l
             conflict = Outcome("quarantined", "UID_CONFLICT", "several files claim one instance UID with different pixels or places")
             outcomes.update((instance.path, conflict) for instance in same)
             continue
+        number = text_of(same[0].dataset, "InstanceNumber")  # equal slices of two time points (of air, say) are no repeats
         for instance in same:
-            if unique.setdefault(instance.content, instance) is not instance:
-                outcomes[instance.path] = Outcome("duplicate", "SAME_PIXELS", "the same pixels at the same place are in an earlier file of the series")
+            if unique.setdefault((*instance.content, number), instance) is not instance:
+                outcomes[instance.path] = Outcome("duplicate", "SAME_PIXELS", SAME_PIXELS)
     return list(unique.values())
 
 
@@ -221,7 +233,7 @@ def _conflict(instances: list[Instance]) -> ImageError | None:
     return None
 
 
-def _keep_volumes(instances: list[Instance], key: bytes, images: list[Acquired], outcomes: dict[Path, Outcome]) -> None:
+def _keep_volumes(instances: list[Instance], key: bytes, images: list[Acquired], outcomes: dict[Path, Outcome], *, correct_tilt: bool) -> None:
     """Add the volumes of a CT or MR series and the outcome of every file."""
     planes: list[Plane] = []
     headers = {instance.path: instance.dataset for instance in instances}
@@ -232,8 +244,8 @@ def _keep_volumes(instances: list[Instance], key: bytes, images: list[Acquired],
                 planes.extend(planes_of(instance.path, instance.dataset, instance.frames))
         except ImageError as error:
             outcomes[instance.path] = _refusal(error)
-    volumes, refused = build_volumes(planes)
-    for volume in volumes:
+    found = build_volumes(planes, correct_tilt=correct_tilt and instances[0].owner[-1] == "CT")
+    for volume in found.volumes:
         paths = dict.fromkeys(plane.path for plane in volume.planes)
         try:
             with guarded():
@@ -243,15 +255,19 @@ def _keep_volumes(instances: list[Instance], key: bytes, images: list[Acquired],
         else:
             outcome = Outcome("kept", image_index=len(images) - 1)
         _settle(paths, outcome, outcomes)
-    for group in refused:
+    for group in found.refused:
         _settle(dict.fromkeys(plane.path for plane in group.planes), _refusal(group.error), outcomes)
+    _settle((plane.path for plane in found.repeated), Outcome("duplicate", "SAME_PIXELS", SAME_PIXELS), outcomes)
 
 
 def _settle(paths: Iterable[Path], outcome: Outcome, outcomes: dict[Path, Outcome]) -> None:
     """Give each file its outcome; a file that is kept in one volume stays kept."""
     for path in paths:
-        if path not in outcomes or (outcomes[path].outcome != "kept" and outcome.outcome == "kept"):
+        known = outcomes.get(path)
+        if known is None or (known.outcome != "kept" and outcome.outcome == "kept"):
             outcomes[path] = outcome
+        elif known.outcome == outcome.outcome == "kept":
+            outcomes[path] = known._replace(more_indexes=known.more_indexes + outcome.images)
 
 
 def _refuse_localizer(dataset: Dataset) -> None:
@@ -263,8 +279,13 @@ def _refuse_localizer(dataset: Dataset) -> None:
 
 def _acquired_volume(volume: Volume, dataset: Dataset, key: bytes) -> Acquired:
     modality = text_of(dataset, "Modality")
-    pixels = volume_pixels(volume, modality)
-    return Acquired(pixels, modality, patient_of(dataset), volume.stack.spacing_mm, volume.stack.affine, fields_of(dataset, key))
+    pixels, affine, fields = volume_pixels(volume, modality), volume.stack.affine, fields_of(dataset, key)
+    is_tilted = any(volume.stack.shear_mm)
+    if is_tilted:
+        pixels, affine = upright(pixels, volume.stack, AIR_HU)
+    if attributes := attributes_of(volume):
+        fields["attributes"] = json.dumps(attributes, sort_keys=True)
+    return Acquired(pixels, modality, patient_of(dataset), volume.stack.spacing_mm, affine, fields, notes=(TILT_CORRECTED,) if is_tilted else ())
 
 
 def _keep_images(instances: list[Instance], key: bytes, images: list[Acquired], outcomes: dict[Path, Outcome]) -> None:

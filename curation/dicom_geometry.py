@@ -18,6 +18,10 @@ Vector = npt.NDArray[np.float64]
 MIN_SLICES = 3
 SAME_POSITION_MM = 0.01
 SAME_DIRECTION = 2e-3
+SAME_SPACING = 1e-3
+EVEN_SHARE = 0.01
+ROUNDING_MM = 0.0101
+"""Two positions written with two decimals give a distance that is wrong by up to 0.01 mm."""
 UNIT_TOLERANCE = 0.01
 UPRIGHT_COSINE = 0.999
 SPACING_RANGE_MM = (0.005, 100.0)
@@ -39,11 +43,24 @@ class PlaneGeometry(NamedTuple):
 
 
 class StackGeometry(NamedTuple):
-    """A regular stack: `order` sorts the planes, `affine` takes (column, row, slice) to RAS+ mm."""
+    """A regular stack.
+
+    Attributes:
+        order: sorts the planes along their normal.
+        spacing_mm: slices, rows, columns.
+        affine: `(4, 4)`, takes (column, row, slice) to RAS+ mm.
+        shear_mm: how far each slice is shifted against the one below it, along a row and along a column; zeros in an upright stack.
+    """
 
     order: list[int]
     spacing_mm: tuple[float, float, float]
     affine: npt.NDArray[np.float64]
+    shear_mm: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def tilt_degrees(self) -> float:
+        """Angle between the way from slice to slice and their normal; 0 in an upright stack."""
+        return float(np.degrees(np.arctan2(np.hypot(*self.shear_mm), self.spacing_mm[0])))
 
 
 def plane_geometry(position: Sequence[float], orientation: Sequence[float], spacing_mm: Sequence[float]) -> PlaneGeometry:
@@ -74,7 +91,9 @@ def is_sane_spacing(value: float) -> bool:
 
 def is_same_grid(one: PlaneGeometry, other: PlaneGeometry) -> bool:
     """Return whether two planes are parallel, with rows and columns alike."""
-    return bool(np.allclose(one.orientation, other.orientation, atol=SAME_DIRECTION, rtol=0) and np.allclose(one.spacing_mm, other.spacing_mm, rtol=1e-3))
+    if np.abs(one.orientation - other.orientation).max() > SAME_DIRECTION:
+        return False
+    return all(abs(a - b) <= SAME_SPACING * b for a, b in zip(one.spacing_mm, other.spacing_mm, strict=True))
 
 
 def heights(planes: Sequence[PlaneGeometry]) -> Vector:
@@ -93,8 +112,12 @@ def levels(planes: Sequence[PlaneGeometry]) -> npt.NDArray[np.int64]:
     return level
 
 
-def stack_geometry(planes: Sequence[PlaneGeometry]) -> StackGeometry:
+def stack_geometry(planes: Sequence[PlaneGeometry], *, accept_tilt: bool = False) -> StackGeometry:
     """Return order, spacing and affine of parallel planes at different heights.
+
+    Args:
+        planes: parallel, in any order.
+        accept_tilt: take slices that are all shifted alike against each other; the affine is then that of an upright stack, and `shear_mm` says the shift.
 
     Raises:
         ImageError: SINGLE_SLICE, GANTRY_TILT, MISSING_SLICES, UNEVEN_SPACING or SPACING.
@@ -104,38 +127,57 @@ def stack_geometry(planes: Sequence[PlaneGeometry]) -> StackGeometry:
     height = heights(planes)
     order = [int(index) for index in np.argsort(height, kind="stable")]
     positions = np.stack([planes[index].position for index in order])
-    _check_upright(positions, planes[0])
+    first = planes[order[0]]
+    tilted = _is_tilted(positions, first)
+    if tilted and not accept_tilt:
+        raise ImageError("GANTRY_TILT", "the slices are shifted against each other, as with a tilted gantry")
     _check_even(np.diff(height[order]))
+    shear_mm = _shear(positions, first) if tilted else (0.0, 0.0)
     step = (positions[-1] - positions[0]) / (len(planes) - 1)
+    if tilted:
+        step = np.cross(first.orientation[:3], first.orientation[3:]) * (height[order[-1]] - height[order[0]]) / (len(planes) - 1)
     thickness_mm = float(np.linalg.norm(step))
     if not is_sane_spacing(thickness_mm):
         raise ImageError("SPACING", "the distance of the slices is zero or absurd")
-    return StackGeometry(order, (thickness_mm, *planes[0].spacing_mm), _affine(planes[order[0]], step))
+    return StackGeometry(order, (thickness_mm, *first.spacing_mm), _affine(first, step), shear_mm)
 
 
-def _check_upright(positions: Vector, plane: PlaneGeometry) -> None:
-    """Refuse a stack whose slices are shifted against each other."""
+def _is_tilted(positions: Vector, plane: PlaneGeometry) -> bool:
+    """Return whether any slice is shifted against its neighbour."""
     normal = np.cross(plane.orientation[:3], plane.orientation[3:])
     steps = np.diff(positions, axis=0)
     lengths = np.linalg.norm(steps, axis=1)
-    if (np.abs(steps @ normal) < UPRIGHT_COSINE * lengths).any():
-        raise ImageError("GANTRY_TILT", "the slices are shifted against each other, as with a tilted gantry")
+    return bool((np.abs(steps @ normal) < UPRIGHT_COSINE * lengths).any())
+
+
+def _shear(positions: Vector, plane: PlaneGeometry) -> tuple[float, float]:
+    """Return the shift from slice to slice along rows and columns, in mm.
+
+    Raises:
+        ImageError: GANTRY_TILT, when it is not the same for all slices.
+    """
+    shifts = np.diff(positions, axis=0) @ plane.orientation.reshape(2, 3).T
+    mean = shifts.mean(axis=0)
+    if np.abs(shifts - mean).max() > max(EVEN_SHARE * float(np.hypot(*mean)), 2 * ROUNDING_MM):
+        raise ImageError("GANTRY_TILT", "the tilt of the gantry varies within the series, so no shear makes it upright")
+    return float(mean[0]), float(mean[1])
 
 
 def _check_even(gaps: Vector) -> None:
-    """Refuse gaps that differ by more than 1 % and 0.02 mm."""
+    """Refuse gaps that differ by more than 1 % (or what rounding positions to 0.01 mm makes), and a drift of half a slice."""
     middle = float(np.median(gaps))
-    tolerance = max(0.01 * middle, 0.02)
+    tolerance = max(EVEN_SHARE * middle, ROUNDING_MM)
     odd = gaps[np.abs(gaps - middle) > tolerance]
-    if not odd.size:
-        return
     multiples = np.rint(odd / middle)
-    if (multiples >= 2).all() and (np.abs(odd - multiples * middle) <= tolerance * multiples).all():
+    if odd.size and (multiples >= 2).all() and (np.abs(odd - multiples * middle) <= tolerance * multiples).all():
         raise ImageError("MISSING_SLICES", f"{int((multiples - 1).sum())} slices are missing inside the stack")
-    raise ImageError("UNEVEN_SPACING", f"the distance of the slices varies from {gaps.min():.2f} to {gaps.max():.2f} mm")
+    drift = np.abs(np.cumsum(gaps - gaps.mean())).max()
+    if odd.size or drift > middle / 2:
+        raise ImageError("UNEVEN_SPACING", f"the distance of the slices varies from {gaps.min():.2f} to {gaps.max():.2f} mm")
 
 
 def _affine(first: PlaneGeometry, step: Vector) -> npt.NDArray[np.float64]:
+    """Return the affine; right-handed, since slices go along the normal: rows cross columns."""
     matrix = np.eye(4)
     matrix[:3, 0] = first.orientation[:3] * first.spacing_mm[1]
     matrix[:3, 1] = first.orientation[3:] * first.spacing_mm[0]

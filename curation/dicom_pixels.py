@@ -66,6 +66,8 @@ def _check_layout(dataset: Dataset) -> None:
         raise ImageError("SHAPE", f"{rows} rows, {columns} columns, {frames} frames, {samples} samples cannot be an image")
     if allocated not in (8, 16) or not 1 <= stored <= allocated:
         raise ImageError("BITS", f"{stored} of {allocated} bits stored are not supported")
+    if int(dataset.get("HighBit") or stored - 1) != stored - 1:
+        raise ImageError("BITS", "the highest bit is not the last of those stored")
     if rows * columns * samples * frames * allocated // 8 > MAX_PIXEL_BYTES:
         raise ImageError("TOO_LARGE", f"the pixels would take more than {MAX_PIXEL_BYTES >> 30} GiB")
     if "PixelData" not in dataset or not dataset.PixelData:
@@ -130,15 +132,45 @@ def rescaled(stored: Pixels, slope: float, intercept: float) -> npt.NDArray[np.f
     Raises:
         ImageError: RESCALE, when the slope is zero or no number.
     """
+    values = np.empty(stored.shape, np.float32)
+    rescale_into(values, stored, slope, intercept)
+    return values
+
+
+def rescale_into(values: npt.NDArray[np.float32], stored: Pixels, slope: float, intercept: float) -> None:
+    """Write `stored` times slope plus intercept into `values`, without a copy between.
+
+    Raises:
+        ImageError: RESCALE, when the slope is zero or no number.
+    """
     if not np.isfinite([slope, intercept]).all() or slope == 0:
         raise ImageError("RESCALE", "the rescale slope is zero, or slope or intercept is no number")
-    return (stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)).astype(np.float32, copy=False)
+    if slope == 1:
+        np.add(stored, np.float32(intercept), out=values, dtype=np.float32, casting="unsafe")
+        return
+    np.multiply(stored, np.float32(slope), out=values, dtype=np.float32, casting="unsafe")
+    np.add(values, np.float32(intercept), out=values)
 
 
 def rescale_of(dataset: Dataset) -> tuple[float, float]:
     """Return slope and intercept; 1 and 0 when they are not said."""
     slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
     return (1.0 if slope is None else float(slope)), (0.0 if intercept is None else float(intercept))
+
+
+def padding_of(dataset: Dataset, dtype: np.dtype[Any]) -> tuple[int, int] | None:
+    """Return the smallest and largest stored value that only fill the frame (Pixel Padding Value and Range Limit), or None.
+
+    Args:
+        dataset: header of the image.
+        dtype: type of the stored values; a value written as unsigned for signed pixels is read as they are.
+    """
+    said = [dataset.get(name) for name in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    if said[0] is None:
+        return None
+    lowest, modulus = int(np.iinfo(dtype).min), 1 << (8 * dtype.itemsize)
+    ends = sorted((int(value) - lowest) % modulus + lowest for value in said if value is not None)
+    return ends[0], ends[-1]
 
 
 def displayed(dataset: Dataset, stored: Pixels) -> Pixels:

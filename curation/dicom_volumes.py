@@ -1,66 +1,42 @@
-"""CT and MR slices to volumes: which planes belong together, in which order, and whether they are complete.
+"""CT and MR planes to volumes: which belong together, in which order, and whether they are complete.
 
-A plane is one slice with its place, from a single-frame file or from one frame of an enhanced file. A series may hold several volumes (orientations,
-echoes, b-values); each is kept only if it is complete by itself.
+A series may hold several volumes (orientations, echoes, b-values, time points); each is kept only if it is complete by itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from curation.dicom_fields import text_of
-from curation.dicom_geometry import MIN_SLICES, PlaneGeometry, StackGeometry, is_same_grid, levels, plane_geometry, stack_geometry
-from curation.dicom_pixels import rescale_of, rescaled
+from curation.dicom_geometry import MIN_SLICES, StackGeometry, is_same_grid, stack_geometry
+from curation.dicom_pixels import rescale_into
+from curation.dicom_planes import VOLUME_KEYS, Plane
+from curation.dicom_repeats import drop_equal, split_repeats
 from curation.errors import ImageError
-from curation.pixels import Pixels
 
-if TYPE_CHECKING:
-    from pydicom.dataset import Dataset
-
-MAX_PARTS = 4
 CT_RANGE_HU = (-8192.0, 31743.0)
 CT_AIR_HU = -200.0
 AIR_HU = -1024.0
-VOLUME_KEYS = (
-    "EchoTime",
-    "EffectiveEchoTime",
-    "TemporalPositionIdentifier",
-    "TemporalPositionIndex",
-    "DiffusionBValue",
-    "ImageType",
-    "AcquisitionNumber",
-    "TriggerTime",
-)
-
-
-class Plane(NamedTuple):
-    """One slice.
-
-    Attributes:
-        path: the file it came from.
-        number: order in the file's own counting; only used to tell volumes at the same place apart.
-        geometry: where it lies.
-        pixels: `(H, W)` float32, rescaled.
-        keys: values of `VOLUME_KEYS`.
-    """
-
-    path: Path
-    number: tuple[int, int]
-    geometry: PlaneGeometry
-    pixels: npt.NDArray[np.float32]
-    keys: tuple[str, ...]
+LEAST_TILT_DEGREES = 1.0
+AXIAL_COSINE = 0.99996
+PART_ATTRIBUTES = {
+    "EchoTime": "echo_time_ms", "EffectiveEchoTime": "echo_time_ms", "InversionTime": "inversion_time_ms", "FlipAngle": "flip_angle_degrees",
+    "DiffusionBValue": "b_value_s_mm2", "TemporalPositionIdentifier": "temporal_position", "TemporalPositionIndex": "temporal_position",
+    "TriggerTime": "trigger_time_ms", "KVP": "tube_kv",
+}  # fmt: skip
+"""Keys that are numbers, and their names in the record's `attributes`."""
 
 
 class Volume(NamedTuple):
-    """Planes that make one volume, already in order."""
+    """Planes that make one volume, already in order; `part` of `parts` volumes that the series holds at one place."""
 
     planes: list[Plane]
     stack: StackGeometry
+    part: int = 1
+    parts: int = 1
 
 
 class Refused(NamedTuple):
@@ -70,173 +46,117 @@ class Refused(NamedTuple):
     error: ImageError
 
 
-def planes_of(path: Path, dataset: Dataset, frames: Pixels) -> list[Plane]:
-    """Return the planes of one file.
+class Sorted(NamedTuple):
+    """What became of the planes of a series; `repeated` planes show again what another plane shows at the same place."""
+
+    volumes: list[Volume]
+    refused: list[Refused]
+    repeated: list[Plane]
+
+
+def build_volumes(planes: Sequence[Plane], *, correct_tilt: bool = False) -> Sorted:
+    """Return the volumes that the planes of one series make, and the planes that make none.
 
     Args:
-        path: the file.
-        dataset: its header.
-        frames: `(F, H, W)` stored values.
-
-    Raises:
-        ImageError: SPACING, POSITION, ORIENTATION, RESCALE, MULTIFRAME or ENHANCED.
+        planes: all planes of a series.
+        correct_tilt: take a stack with a constant tilt; its `shear_mm` is then not zero, and its pixels must be sheared (`dicom_tilt.upright`).
     """
-    if "PerFrameFunctionalGroupsSequence" in dataset:
-        return _enhanced_planes(path, dataset, frames)
-    if len(frames) > 1:
-        raise ImageError("MULTIFRAME", "several frames without the place of each")
-    geometry = plane_geometry(_numbers(dataset, "ImagePositionPatient"), _numbers(dataset, "ImageOrientationPatient"), _numbers(dataset, "PixelSpacing"))
-    pixels = _values(dataset, frames[0], *rescale_of(dataset))
-    number = int(dataset.get("InstanceNumber") or 0)
-    return [Plane(path, (number, 0), geometry, pixels, tuple(text_of(dataset, name) for name in VOLUME_KEYS))]
-
-
-def _enhanced_planes(path: Path, dataset: Dataset, frames: Pixels) -> list[Plane]:
-    """Return one plane a frame, from the functional groups of an enhanced CT or MR file."""
-    groups = dataset.PerFrameFunctionalGroupsSequence
-    shared = (dataset.get("SharedFunctionalGroupsSequence") or [None])[0]
-    if len(groups) != len(frames):
-        raise ImageError("ENHANCED", f"{len(groups)} functional groups for {len(frames)} frames")
-    number = int(dataset.get("InstanceNumber") or 0)
-    planes = []
-    for index, (group, frame) in enumerate(zip(groups, frames, strict=True)):
-        macros = _FrameMacros(group, shared)
-        geometry = plane_geometry(
-            macros.numbers("PlanePositionSequence", "ImagePositionPatient"),
-            macros.numbers("PlaneOrientationSequence", "ImageOrientationPatient"),
-            macros.numbers("PixelMeasuresSequence", "PixelSpacing"),
-        )
-        transformation = macros.first("PixelValueTransformationSequence")
-        pixels = _values(dataset, frame, *rescale_of(transformation if transformation is not None else dataset))
-        planes.append(Plane(path, (number, index), geometry, pixels, macros.keys()))
-    return planes
-
-
-class _FrameMacros(NamedTuple):
-    """The functional groups of one frame: its own before the shared ones."""
-
-    own: Dataset
-    shared: Dataset | None
-
-    def first(self, sequence: str) -> Dataset | None:
-        """Return the first entry of a macro's sequence."""
-        for group in (self.own, self.shared):
-            if group is not None and group.get(sequence):
-                return group[sequence].value[0]  # type: ignore[no-any-return]
-        return None
-
-    def numbers(self, sequence: str, name: str) -> list[float]:
-        """Return the numbers of an element; empty when it is not there."""
-        macro = self.first(sequence)
-        return [] if macro is None else _numbers(macro, name)
-
-    def keys(self) -> tuple[str, ...]:
-        """Return the values of `VOLUME_KEYS` wherever the frame keeps them."""
-        macros = [self.first(name) for name in ("MREchoSequence", "FrameContentSequence", "MRDiffusionSequence", "MRImageFrameTypeSequence")]
-        found = {name: text_of(macro, name) for macro in macros if macro is not None for name in (*VOLUME_KEYS, "FrameType")}
-        return tuple(found.get(name, "") or (found.get("FrameType", "") if name == "ImageType" else "") for name in VOLUME_KEYS)
-
-
-def _numbers(dataset: Dataset, name: str) -> list[float]:
-    value = dataset.get(name)
-    return [float(number) for number in value] if value is not None and not isinstance(value, str | float | int) else []
-
-
-def _values(dataset: Dataset, stored: Pixels, slope: float, intercept: float) -> npt.NDArray[np.float32]:
-    """Return rescaled values; in CT, the padding outside the field of view becomes air."""
-    if stored.ndim != 2:
-        raise ImageError("COLOUR", "a slice of a volume cannot be in colour")
-    values = rescaled(stored, slope, intercept)
-    padding = dataset.get("PixelPaddingValue")
-    if text_of(dataset, "Modality") == "CT" and padding is not None:
-        values[stored == int(padding)] = AIR_HU
-    return values
-
-
-def build_volumes(planes: Sequence[Plane]) -> tuple[list[Volume], list[Refused]]:
-    """Return the volumes that the planes of one series make, and the planes that make none."""
-    volumes: list[Volume] = []
-    refused: list[Refused] = []
-    parallel = _split_grids(planes)
-    for group in parallel:
+    found = Sorted([], [], [])
+    grids = _split_grids(planes)
+    for grid in grids:
         try:
-            _refuse_stray(group, parallel)
-            stacks = [(part, stack_geometry([plane.geometry for plane in part])) for part in _split_repeats(group)]
+            _refuse_stray(grid, grids)
+            unique, repeated = drop_equal(grid)
+            parts, broken = split_repeats(unique)
         except ImageError as error:
-            refused.append(Refused(group, error))
+            found.refused.append(Refused(grid, error))
             continue
-        volumes.extend(Volume([part[index] for index in stack.order], stack) for part, stack in stacks)
-    return volumes, refused
+        found.repeated.extend(repeated)
+        found.refused.extend(Refused(part, error) for part, error in broken)
+        _add_stacks(parts, found, correct_tilt=correct_tilt)
+    return found
+
+
+def _add_stacks(parts: list[list[Plane]], found: Sorted, *, correct_tilt: bool) -> None:
+    """Add the volumes that lie at one place."""
+    for number, part in enumerate(parts, 1):
+        try:
+            stack = stack_geometry([plane.geometry for plane in part], accept_tilt=correct_tilt)
+            _check_declared_tilt(part, stack)
+        except ImageError as error:
+            found.refused.append(Refused(part, error))
+        else:
+            found.volumes.append(Volume([part[index] for index in stack.order], stack, number, len(parts)))
 
 
 def _split_grids(planes: Sequence[Plane]) -> list[list[Plane]]:
-    """Return groups of planes with the same size, spacing and orientation, in the order of their first plane."""
+    """Return groups of planes with the same size, spacing, orientation and stack, in the order of their first plane."""
+    by_shape: dict[tuple[object, ...], list[list[Plane]]] = {}
     groups: list[list[Plane]] = []
     for plane in planes:
-        for group in groups:
-            if group[0].pixels.shape == plane.pixels.shape and is_same_grid(group[0].geometry, plane.geometry):
+        alike = by_shape.setdefault((plane.stack, plane.stored.shape), [])
+        for group in alike:
+            if is_same_grid(group[0].geometry, plane.geometry):
                 group.append(plane)
                 break
         else:
-            groups.append([plane])
+            alike.append([plane])
+            groups.append(alike[-1])
     return groups
 
 
 def _refuse_stray(group: list[Plane], groups: list[list[Plane]]) -> None:
     """Refuse a few slices that do not go with the rest of their series."""
-    if len(group) >= MIN_SLICES or len(groups) == 1:
+    if len(group) >= MIN_SLICES or len(groups) == 1 or group[0].stack:
         return
-    if len({plane.pixels.shape for other in groups for plane in other}) > 1:
+    if len({plane.stored.shape for other in groups for plane in other}) > 1:
         raise ImageError("SHAPE", "rows and columns of this slice differ from the rest of its series")
     raise ImageError("MIXED_ORIENTATION", f"the series has {len(groups)} orientations, and fewer than {MIN_SLICES} slices in this one")
 
 
-def _split_repeats(planes: list[Plane]) -> list[list[Plane]]:
-    """Return the volumes that share one place: echoes, b-values, time points.
-
-    Raises:
-        ImageError: FOUR_D, when there are too many, or they cannot be told apart; SINGLE_SLICE, when they have no depth.
-    """
-    level = levels([plane.geometry for plane in planes])
-    counts = np.bincount(level)
-    repeats = int(counts.max())
-    if repeats == 1:
-        return [planes]
-    if len(counts) < MIN_SLICES:
-        raise ImageError("SINGLE_SLICE", f"a volume needs at least {MIN_SLICES} slices, here are {len(counts)} places")
-    if repeats > MAX_PARTS:
-        raise ImageError("FOUR_D", f"{repeats} volumes lie at one place; at most {MAX_PARTS} are taken")
-    if (counts != repeats).any():
-        raise ImageError("FOUR_D", "several volumes lie at one place, and not all are complete")
-    by_key: list[list[Any]] = [[plane.keys[position] for plane in planes] for position in range(len(VOLUME_KEYS))]
-    for values in (*by_key, _turns(planes, level)):
-        parts = [[index for index, value in enumerate(values) if value == wanted] for wanted in dict.fromkeys(values)]
-        if len(parts) == repeats and all(len(set(level[part])) == len(part) == len(counts) for part in parts):
-            return sorted(([planes[index] for index in part] for part in parts), key=lambda part: min(plane.number for plane in part))
-    raise ImageError("FOUR_D", "several volumes lie at one place and nothing tells them apart")
+def _check_declared_tilt(planes: list[Plane], stack: StackGeometry) -> None:
+    """Refuse original slices whose header declares a tilted gantry while their orientation is that of an upright one."""
+    declared = max((plane.tilt_degrees for plane in planes), key=abs)
+    is_axial = abs(np.cross(planes[0].geometry.orientation[:3], planes[0].geometry.orientation[3:])[2]) > AXIAL_COSINE
+    if abs(declared) >= LEAST_TILT_DEGREES and is_axial and not any(stack.shear_mm):
+        raise ImageError("GANTRY_TILT", f"the header declares a tilt of {declared:.1f} degrees, and an orientation without any")
 
 
-def _turns(planes: list[Plane], level: npt.NDArray[np.int64]) -> list[int]:
-    """Return whether each plane is the first, second … at its place by its instance number; zeros when the numbers repeat."""
-    turns = [0] * len(planes)
-    if len({plane.number for plane in planes}) < len(planes):
-        return turns
-    seen: dict[int, int] = {}
-    for index in sorted(range(len(planes)), key=lambda index: planes[index].number):
-        place = int(level[index])
-        turns[index] = seen.get(place, 0)
-        seen[place] = turns[index] + 1
-    return turns
+def attributes_of(volume: Volume) -> dict[str, int | float]:
+    """Return what tells a volume from the others of its series, and the tilt that was corrected: numbers only."""
+    found: dict[str, int | float] = {"tilt_corrected_degrees": round(volume.stack.tilt_degrees, 2)} if any(volume.stack.shear_mm) else {}
+    if volume.parts == 1:
+        return found
+    found |= {"part": volume.part, "parts": volume.parts}
+    for name, attribute in PART_ATTRIBUTES.items():
+        values = {plane.keys[VOLUME_KEYS.index(name)] for plane in volume.planes}
+        number = _number(values.pop()) if len(values) == 1 else None
+        if number is not None:
+            found[attribute] = number
+    return found
+
+
+def _number(text: str) -> float | None:
+    """Return a finite number, or None for other text."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if np.isfinite(number) else None
 
 
 def volume_pixels(volume: Volume, modality: str) -> npt.NDArray[np.float32]:
-    """Return `(D, H, W)` float32, in HU for CT.
+    """Return `(D, H, W)` float32, in HU for CT, each slice with its own rescale; what only fills the frame is air in CT, else the slice's smallest value.
 
     Raises:
-        ImageError: VALUE_RANGE, when a CT cannot be in HU.
+        ImageError: RESCALE; VALUE_RANGE, when a value is no number, all are equal, or a CT cannot be in HU.
     """
-    pixels = np.stack([plane.pixels for plane in volume.planes])
-    low, high = float(pixels.min()), float(pixels.max())
+    pixels = np.empty((len(volume.planes), *volume.planes[0].stored.shape), np.float32)
+    low, high = np.inf, -np.inf
+    for values, plane in zip(pixels, volume.planes, strict=True):
+        rescale_into(values, plane.stored, *plane.rescale)
+        _fill_padding(values, plane, modality)
+        low, high = min(low, float(values.min())), max(high, float(values.max()))
     if not np.isfinite([low, high]).all():
         raise ImageError("VALUE_RANGE", "a value is no number")
     if low == high:
@@ -244,3 +164,14 @@ def volume_pixels(volume: Volume, modality: str) -> npt.NDArray[np.float32]:
     if modality == "CT" and (low < CT_RANGE_HU[0] or high > CT_RANGE_HU[1] or low > CT_AIR_HU):
         raise ImageError("VALUE_RANGE", f"values from {low:.0f} to {high:.0f} cannot be Hounsfield units with air around")
     return pixels
+
+
+def _fill_padding(values: npt.NDArray[np.float32], plane: Plane, modality: str) -> None:
+    """Give padding a value that the image could have; in MR and PET, a padding of zero already is one."""
+    if plane.padding is None or (modality != "CT" and plane.padding == (0, 0)):
+        return
+    padded = (plane.stored >= plane.padding[0]) & (plane.stored <= plane.padding[1])
+    if modality == "CT":
+        values[padded] = AIR_HU
+    elif padded.any() and not padded.all():
+        values[padded] = values[~padded].min()

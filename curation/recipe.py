@@ -75,6 +75,9 @@ class CtSettings(Frozen):
 
     spacing_mm: tuple[Positive, Positive, Positive] = Field(default=(1.0, 1.0, 1.0), description="slices, rows, columns")
     clip_hu: tuple[float, float] = (-1024.0, 3071.0)
+    correct_tilt: bool = Field(
+        default=False, exclude_if=lambda value: not value, description="shear volumes of a tilted gantry upright; else they go to quarantine (GANTRY_TILT)"
+    )
 
 
 class MrSettings(Frozen):

@@ -33,6 +33,8 @@ def make_row(acquired: Acquired, lookup: Lookup, source: str, settings: Harmoniz
     harmonized = harmonize(acquired, settings)
     patient = lookup.patient or acquired.patient
     fields = {**acquired.fields, **lookup.fields, "modality": acquired.modality}
+    if "attributes" in acquired.fields and "attributes" in lookup.fields:
+        fields["attributes"] = json.dumps(json.loads(acquired.fields["attributes"]) | json.loads(lookup.fields["attributes"]), sort_keys=True)
     record = ImageRecord(
         image_id=image_id_of(acquired),
         patient_id=pseudonym(secret, f"patient:{patients or source}", patient),
