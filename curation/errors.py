@@ -7,6 +7,7 @@
     │   └── LockedError           somebody else is writing in this project
     ├── ServiceError              exit code 3: an outside service could not be reached
     ├── ImageError                one input file or series cannot be used: it goes to quarantine
+    ├── WorkerLostError           the process that did a job died or was stopped: the job, or a part of it, is to blame
     ├── IntegrityError            a stored file is not what its record says
     └── GateError                 checks that must hold before a release do not
 
@@ -91,6 +92,17 @@ class ServiceError(CuraloopError):
 
 class ImageError(CuraloopError):
     """One input cannot be used. `code` is a stable upper-case word, `reason` one sentence without identifiers."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code, self.reason = code, reason
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.reason}"
+
+
+class WorkerLostError(CuraloopError):
+    """The process that did a job is gone. `code` is CRASHED, TIMEOUT or WORKER_LOST, `reason` one sentence."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(code, reason)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from curation.errors import ImageError
+from curation.errors import ImageError, WorkerLostError
 from curation.outcomes import READ_ERRORS, FileResult, check_kind, hash_file, refusal_of, refuse
 from curation.pseudonyms import pseudonym
 from curation.sources.sniff import HEAD_BYTES
@@ -49,9 +49,9 @@ def read_headers(job: HeaderJob) -> list[Header]:
     return [_read(source, path, real) for source, path, real in job.files]
 
 
-def crash_headers(job: HeaderJob) -> list[Header]:
-    """Return the refusal of files whose headers kill the process that reads them."""
-    refusal = ImageError("CRASHED", "reading it kills the process")
+def crash_headers(job: HeaderJob, lost: WorkerLostError) -> list[Header]:
+    """Return the refusal of files whose headers take the worker that reads them."""
+    refusal = ImageError(lost.code, lost.reason)
     return [Header(source, path, refusal=refusal_of(path, refusal, hash_file(real))) for source, path, real in job.files]
 
 

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from curation.acquired import Acquired
-from curation.errors import ImageError
+from curation.errors import ImageError, WorkerLostError
 from curation.nifti import read_nifti
 from curation.outcomes import READ_ERRORS, FileResult, UnitResult, check_kind, hash_file, refusal_of, refuse
 from curation.raster import read_raster
@@ -65,11 +65,11 @@ def _replace(path: Path, content: bytes) -> None:
     temporary.replace(path)
 
 
-def crash_part(chunk: Chunk) -> str:
-    """Write the part of a chunk of one unit that kills the process that reads it."""
+def crash_part(chunk: Chunk, lost: WorkerLostError) -> str:
+    """Write the part of a chunk of one unit that takes the worker that reads it."""
     results = []
     for unit in chunk.units:
-        files = [FileResult(file.path, "quarantined", "CRASHED", "reading it kills the process", hash_file(file.real)) for file in unit.files]
+        files = [FileResult(file.path, "quarantined", lost.code, lost.reason, hash_file(file.real)) for file in unit.files]
         results.append(UnitResult(unit.source, unit.name, files))
     write_part(results, chunk.folder, chunk.name)
     return chunk.name
@@ -133,13 +133,13 @@ def _read_series_unit(unit: Unit, chunk: Chunk) -> UnitResult:
     hashes = {file.real: hash_file(file.real) for file in unit.files}
     if all(file.known_sha256 and file.known_sha256 == hashes[file.real] for file in unit.files):
         return UnitResult(unit.source, unit.name, [FileResult(file.path, "unchanged", sha256=file.known_sha256) for file in unit.files])
-    series = read_series([file.real for file in unit.files], chunk.secret)
+    series = read_series([file.real for file in unit.files], chunk.secret, correct_tilt=chunk.harmonize.ct.correct_tilt)
     by_path = {file.real: file for file in unit.files}
     result = UnitResult(unit.source, unit.name, [])
     for path, file in by_path.items():
         outcome = series.outcomes[path]
         result.files.append(FileResult(file.path, outcome.outcome, outcome.code, outcome.reason, hashes[path]))
-    members = [[n for n, path in enumerate(by_path) if series.outcomes[path].image_index == index] for index in range(len(series.images))]
+    members = [[n for n, path in enumerate(by_path) if index in series.outcomes[path].images] for index in range(len(series.images))]
     kept = [n for n, file in enumerate(result.files) if file.outcome == "kept"]
     for image, numbers in zip(series.images, members, strict=True):
         _add_image(image, [(unit.files[n], result.files[n]) for n in numbers or kept[:1]], unit, chunk, result)

@@ -7,13 +7,15 @@ and give back paths and rows, never pixel arrays.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
-from curation.errors import ServiceError, UsageError
+from curation.errors import ServiceError, UsageError, WorkerLostError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -34,26 +36,108 @@ class SerialExecutor(Executor):
         return future
 
 
-class QuietPool(ProcessPoolExecutor):
-    """A pool whose workers never hear Ctrl-C: this process does, lets them end their job, and nobody prints a traceback."""
+@dataclass(frozen=True)
+class Caps:
+    """What one job may take before its worker is stopped.
+
+    Attributes:
+        seconds: wall time of a job.
+        memory_bytes: private memory of a worker.
+        file_bytes: size of a file that a worker writes.
+    """
+
+    seconds: float = 600
+    memory_bytes: int = 8 << 30
+    file_bytes: int = 16 << 30
+
+
+class CappedPool(Executor):
+    """Processes of which each may die or be stopped without harm to the others: its job raises `WorkerLostError`, a fresh process takes its place.
+
+    Workers never hear Ctrl-C: this process does, and stops them.
+    """
+
+    def __init__(self, workers: int, caps: Caps) -> None:
+        from multiprocessing import get_context
+
+        from pebble import ProcessPool
+
+        self._caps = caps
+        self._pool = ProcessPool(workers, initializer=_prepare_worker, initargs=(caps,), context=get_context("spawn"))
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Hand `fn` to a worker; workers are started here, and inherit what is blocked."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        """Hand `fn` to a worker; its time counts from when the worker begins."""
+        outer: Future[T] = Future()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the first job starts the workers, which inherit what is blocked
         try:
-            return super().submit(fn, *args, **kwargs)
+            inner = self._pool.schedule(fn, args, kwargs, timeout=self._caps.seconds)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        inner.add_done_callback(lambda done: _hand_over(done, outer, self._lost))
+        return outer
+
+    def _lost(self, error: BaseException) -> BaseException:
+        from pebble import ProcessExpired
+
+        if isinstance(error, TimeoutError):
+            return WorkerLostError("TIMEOUT", f"reading it takes more than {self._caps.seconds:g} seconds")
+        return WorkerLostError("CRASHED", "reading it kills the process") if isinstance(error, ProcessExpired) else error
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the workers: after their jobs, or at once with `cancel_futures`."""
+        if cancel_futures:
+            self._pool.stop()  # type: ignore[no-untyped-call]
+        else:
+            self._pool.close()  # type: ignore[no-untyped-call]
+        if wait:
+            self._pool.join()
 
 
-def use_one_thread() -> None:
-    """Keep a worker process to one thread, before it imports anything that starts more."""
+class ClusterPool(Executor):
+    """A Dask cluster; a job that takes its workers with it raises `WorkerLostError`. The cluster's own limits hold there (`distributed.worker.memory`)."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Hand `fn` to the cluster."""
+        outer: Future[T] = Future()
+        self._executor.submit(fn, *args, **kwargs).add_done_callback(lambda done: _hand_over(done, outer, self._lost))
+        return outer
+
+    @staticmethod
+    def _lost(error: BaseException) -> BaseException:
+        from distributed.scheduler import KilledWorker
+
+        return WorkerLostError("CRASHED", "reading it kills the workers of the cluster") if isinstance(error, KilledWorker) else error
+
+
+def _hand_over(done: Future[T], outer: Future[T], translate: Callable[[BaseException], BaseException]) -> None:
+    """Give the result or the error of one future to another."""
+    if done.cancelled():
+        outer.cancel()
+        outer.set_running_or_notify_cancel()
+    elif (error := done.exception()) is not None:
+        outer.set_exception(translate(error))
+    else:
+        outer.set_result(done.result())
+
+
+def _prepare_worker(caps: Caps) -> None:
+    """Keep a worker to one thread, before it imports anything that starts more, and to its caps."""
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
+    resource.setrlimit(resource.RLIMIT_DATA, (caps.memory_bytes, caps.memory_bytes))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (caps.file_bytes, caps.file_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 @contextmanager
-def open_executor(spec: str) -> Iterator[Executor]:
+def open_executor(spec: str, caps: Caps = Caps()) -> Iterator[Executor]:
     """Open the executor that `spec` names: `serial`, `processes:N` or `dask:<scheduler address>`.
+
+    Args:
+        spec: which one.
+        caps: of each job, for `processes`; `serial` has none, a cluster has its own.
 
     Raises:
         UsageError: `spec` is none of these.
@@ -64,14 +148,13 @@ def open_executor(spec: str) -> Iterator[Executor]:
         with SerialExecutor() as executor:
             yield executor
     elif kind == "processes" and detail.isdigit() and int(detail) > 0:
-        from multiprocessing import get_context
-
-        with QuietPool(int(detail), mp_context=get_context("spawn"), initializer=use_one_thread) as pool:
-            try:
-                yield pool
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        pool = CappedPool(int(detail), caps)
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+        pool.shutdown()
     elif kind == "dask" and detail:
         with _open_dask(detail) as executor:
             yield executor
@@ -90,4 +173,4 @@ def _open_dask(address: str) -> Iterator[Any]:
     except (OSError, ValueError) as error:
         raise ServiceError("Dask scheduler", address, f"does not answer ({type(error).__name__}); is it running?") from error
     with client, client.get_executor() as executor:
-        yield executor
+        yield ClusterPool(executor)

@@ -34,6 +34,8 @@ class RunSettings(Frozen):
     """Where stages run."""
 
     executor: str = Field(default="processes:2", pattern=r"^(serial|processes:\d+|dask:\S+)$", description="serial, processes:N, or dask:<scheduler address>")
+    job_timeout_s: float = Field(default=600, gt=0, description="wall time after which a worker is stopped, and the file or series it reads is quarantined")
+    worker_memory_gb: float = Field(default=8, gt=0, description="memory that one worker process may take; an image that needs more is quarantined")
     threads: int | None = Field(default=None, ge=1, description="threads of torch; empty: one for training a generator, measured for embedding")
 
 

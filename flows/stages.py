@@ -111,13 +111,15 @@ def read_rows(work: Work) -> pl.DataFrame:
 def run_ingest(work: Work) -> IngestReport:
     """Bring the sources in: read, de-identify, harmonize, store."""
     from curation.ingest import ingest
-    from flows.executors import open_executor
+    from flows.executors import Caps, open_executor
     from flows.settings import locate
 
     if not work.settings.source:
         raise UsageError(f"{work.project.recipe_path} has no [[source]]: add one that says where your images lie")
     key = read_key(work.project)
-    with work.writing("ingest"), open_executor(work.settings.run.executor) as executor:
+    run = work.settings.run
+    caps = Caps(seconds=run.job_timeout_s, memory_bytes=int(run.worker_memory_gb * 2**30))
+    with work.writing("ingest"), open_executor(run.executor, caps) as executor:
         try:
             report = ingest(work.project, work.settings.source, work.settings.harmonize, key, executor, work.progress)
         except SourceError as error:
