@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from curation.executing import run_jobs
+from curation.expanding import lay_out_again
 from curation.headers import Header, HeaderJob, crash_headers, make_jobs, read_headers
 from curation.merge import read_parts
 from curation.plan import FILE, Plan, Reader, compare, make_plan
@@ -49,6 +50,11 @@ class Work:
     def parts(self) -> Path:
         """Where workers leave their results until they are in shards."""
         return self.project.workspace / "parts"
+
+    @property
+    def unpacked(self) -> Path:
+        """Where members of archives lie while they are read."""
+        return self.project.workspace / "unpacked"
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,7 @@ def gather(found: pl.DataFrame, intake: pl.DataFrame, usable_ids: pl.Series, wor
     units = pl.DataFrame([(h.source, h.path, h.path if h.refusal else h.unit(work.secret)) for h in headers.values()], schema=HEADERS, orient="row")
     others = was.filter(pl.col("source").is_in([name for name, reader in work.readers.items() if reader.source.kind != "dicom"]))
     plan = make_plan(was, pl.concat([units, others.select(*FILE, unit="path")]), intake, usable_ids, work.order)
+    lay_out_again(plan.todo.select(FILE).iter_rows(), work.readers, work.executor)
     refused = [{"source": h.source, "unit": h.path, **asdict(h.refusal)} for h in headers.values() if h.refusal]
     built, lookup_ids = _build_units(plan, headers, work)
     outcomes, rows = _read_units(built, work)
@@ -104,6 +111,7 @@ def _read_fresh_headers(was: pl.DataFrame, work: Work) -> dict[tuple[str, str], 
     """Return the headers of the DICOM files that are new or changed."""
     dicom = [name for name, reader in work.readers.items() if reader.source.kind == "dicom"]
     fresh = was.filter(~pl.col("still") & pl.col("source").is_in(dicom)).select(FILE).sort(FILE)
+    lay_out_again(fresh.iter_rows(), work.readers, work.executor)
     return _read_headers(list(fresh.iter_rows()), work)
 
 

@@ -11,12 +11,12 @@ import shutil
 import time
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 
 from curation.errors import SourceError
+from curation.expanding import expand, now, settle_other
 from curation.gather import Gathered, Work, gather
 from curation.intake import INTAKE, images_held, read_intake, settle_owners, write_intake, write_quarantine
 from curation.manifest import read_manifest, write_manifest
@@ -26,12 +26,6 @@ from curation.progress import Progress, silent
 from curation.project import Project
 from curation.recipe import HarmonizeSettings, SourceSettings
 from curation.vanished import refuse_vanished
-
-STATES = {
-    "link": ("skipped", "LINK", "links are not followed"),
-    "special": ("skipped", "SPECIAL", "a device, pipe or socket"),
-    "unreadable": ("quarantined", "UNREADABLE", "the folder or file may not be read"),
-}
 
 
 @dataclass(frozen=True)
@@ -85,9 +79,11 @@ def ingest(
     started = time.monotonic()
     _refuse_own_folders(project, sources)
     readers = tuple(open_reader(source, harmonize, key) for source in sources)
-    found, intake, before = find_files(readers), read_intake(project.intake), _rows_before(project)
-    other = _settle_other(found.filter(pl.col("state") != "file"), intake)
+    intake, before = read_intake(project.intake), _rows_before(project)
     work = Work(project, {reader.source.name: reader for reader in readers}, harmonize, key, executor, progress or silent)
+    shutil.rmtree(work.unpacked, ignore_errors=True)
+    found = expand(find_files(readers), intake, readers, executor, work.unpacked, work.progress)
+    other = settle_other(found.filter(pl.col("state") != "file"), intake)
     known = intake.join(other, on=FILE, how="anti")
     gathered = gather(found.filter(pl.col("state") == "file").drop("state"), known, _usable_ids(before, project), work)
     table = _new_intake(gathered, known, other, readers)
@@ -100,6 +96,7 @@ def ingest(
         write_quarantine(table, project.quarantine)
         write_intake(table, project.intake)
         shutil.rmtree(work.parts, ignore_errors=True)
+    shutil.rmtree(work.unpacked, ignore_errors=True)
     return _report(table, before, after, gathered.reused_files, time.monotonic() - started)
 
 
@@ -127,24 +124,6 @@ def _shard_names(project: Project) -> list[str]:
     return [path.name for folder in project.shard_folders() if folder.is_dir() for path in folder.glob("*.tar")]
 
 
-def _settle_other(found: pl.DataFrame, intake: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of the intake table for links, devices and what may not be read; a time that was told before stays."""
-    words = enumerate(("outcome", "code", "reason"))
-    rows = found.with_columns(
-        *(pl.col("state").replace_strict({state: told[n] for state, told in STATES.items()}, return_dtype=pl.String).alias(name) for n, name in words),
-        *(pl.lit("").alias(name) for name in ("recipe_sha256", "table_sha256", "lookup_id")),
-        unit=pl.col("path"),
-        sha256=pl.lit(None, pl.String),
-        image_ids=pl.lit([], pl.List(pl.String)),
-    )
-    told = rows.join(intake.select(*FILE, "code", "seen_at"), on=[*FILE, "code"], how="left")
-    return told.with_columns(pl.col("seen_at").fill_null(_now())).select(list(INTAKE))
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
 def _new_intake(gathered: Gathered, known: pl.DataFrame, other: pl.DataFrame, readers: tuple[Reader, ...]) -> pl.DataFrame:
     """Return the intake table of this run: outcomes that were reused, that proved unchanged, and that are new."""
     recipe_of = {reader.source.name: reader.recipe_sha256 for reader in readers}
@@ -152,7 +131,7 @@ def _new_intake(gathered: Gathered, known: pl.DataFrame, other: pl.DataFrame, re
     files, told = gathered.files, known.drop("size_bytes", "mtime_ns", "unit")
     is_unchanged = pl.col("outcome") == "unchanged"
     unchanged = files.filter(is_unchanged).select(*FILE, "size_bytes", "mtime_ns", "unit").join(told, on=FILE)
-    new = files.filter(~is_unchanged).with_columns(seen_at=pl.lit(_now()), recipe_sha256=pl.col("source").replace_strict(recipe_of, return_dtype=pl.String))
+    new = files.filter(~is_unchanged).with_columns(seen_at=pl.lit(now()), recipe_sha256=pl.col("source").replace_strict(recipe_of, return_dtype=pl.String))
     rows = pl.concat([part.select([name for name in INTAKE if name != "table_sha256"]) for part in (gathered.reused, unchanged, new)])
     hashed = rows.with_columns(table_sha256=pl.col("source").replace_strict(table_of, return_dtype=pl.String)).select(list(INTAKE))
     return pl.concat([hashed, other]).sort(FILE)

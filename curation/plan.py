@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import polars as pl
@@ -14,22 +15,27 @@ from curation.harmonize.recipes import CODE_VERSION, recipe_sha256
 from curation.intake import images_held, settle_owners
 from curation.pseudonyms import pseudonym
 from curation.recipe import HarmonizeSettings, SourceSettings
+from curation.sources.archives import MARK, Archive, member_place
 from curation.sources.table import Lookup, Table, read_table
 from curation.sources.walk import walk
 
-READER_VERSION = 1
+READER_VERSION = 2
 """Goes up when readers decide differently, so that every file is read again."""
 RETRIED = ("UNREADABLE", "MEMORY")
 """Codes of the machine's trouble, not the file's: rights and disks are repaired without a trace in size or time, so such files are tried again."""
 
 FOUND = pl.Schema({"source": pl.String(), "path": pl.String(), "size_bytes": pl.Int64(), "mtime_ns": pl.Int64(), "state": pl.String()})
+WALKED_AT_ONCE = 50_000
 FILE = ["source", "path"]
 UNIT = ["source", "unit"]
 
 
 @dataclass(frozen=True)
 class Reader:
-    """One source, its table, and hashes of everything that the outcome of its files depends on besides their bytes."""
+    """One source, its table, and hashes of everything that the outcome of its files depends on besides their bytes.
+
+    `odd_paths` and `archives` are filled while files are found: what to open for paths that are not plain text, and archives by path.
+    """
 
     source: SourceSettings
     secret: bytes
@@ -37,9 +43,13 @@ class Reader:
     recipe_sha256: str
     table_sha256: str
     odd_paths: dict[str, str] = field(default_factory=dict)
+    archives: dict[str, Archive] = field(default_factory=dict)
 
     def real_path(self, path: str) -> Path:
         """Return what to open for a printable path."""
+        archive, _, inner = path.rpartition(MARK)
+        if archive in self.archives:
+            return member_place(self.archives[archive].folder, inner)
         if path in self.odd_paths:
             return Path(self.odd_paths[path])
         return self.source.path / path if self.source.path.is_dir() else self.source.path
@@ -85,15 +95,18 @@ def _hash(*parts: object) -> str:
 
 
 def find_files(readers: tuple[Reader, ...]) -> pl.DataFrame:
-    """Return one row a directory entry of every source; paths that are not plain text are remembered in `odd_paths`."""
+    """Return one row a directory entry of every source; paths that are not plain text are remembered in `odd_paths`.
+
+    Entries go into columns 50,000 at a time, so that a million files cost the memory of their names.
+    """
     tables = [pl.DataFrame(schema=FOUND)]
     for reader in readers:
-        found = list(walk(reader.source.path))
+        entries = walk(reader.source.path)
         prefix = str(reader.source.path) + "/"
-        reader.odd_paths.update({entry.path: entry.real for entry in found if entry.real != prefix + entry.path})
-        columns = {"path": [e.path for e in found], "size_bytes": [e.size_bytes for e in found], "mtime_ns": [e.mtime_ns for e in found]}
-        states = {"state": [e.state for e in found], "source": [reader.source.name] * len(found)}
-        tables.append(pl.DataFrame({**columns, **states}, schema_overrides=dict(FOUND)).select(list(FOUND)))
+        while batch := list(islice(entries, WALKED_AT_ONCE)):
+            reader.odd_paths.update({entry.path: entry.real for entry in batch if entry.real != prefix + entry.path})
+            rows = [(reader.source.name, entry.path, entry.size_bytes, entry.mtime_ns, entry.state) for entry in batch]
+            tables.append(pl.DataFrame(rows, schema=FOUND, orient="row"))
     return pl.concat(tables).unique(FILE, keep="first", maintain_order=True)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import polars as pl
 
 from curation.errors import UsageError
+from curation.expanding import STATES, TRANSIENT
 from curation.intake import images_held
 from curation.plan import FILE, Reader
+from curation.sources.archives import MARK
 
 
 def refuse_vanished(readers: tuple[Reader, ...], before: pl.DataFrame, was: pl.DataFrame, now: pl.DataFrame) -> None:
@@ -31,7 +33,7 @@ def refuse_vanished(readers: tuple[Reader, ...], before: pl.DataFrame, was: pl.D
         images = max(acquired.filter(mine).height, holding["image_id"].n_unique())
         if hidden := _hidden_files(holding, there):
             raise UsageError(
-                f"source {name!r}: path: a folder below it may not be read, and {hidden} files in it gave images before. Nothing was changed. "
+                f"source {name!r}: path: a folder or archive below it may not be read, and {hidden} files in it gave images before. Nothing was changed. "
                 "Make it readable, or delete it if its images should leave"
             )
         if images and images_held(there).is_empty() and _is_gone(holding, there):
@@ -43,9 +45,14 @@ def refuse_vanished(readers: tuple[Reader, ...], before: pl.DataFrame, was: pl.D
 
 def _hidden_files(holding: pl.DataFrame, there: pl.DataFrame) -> int:
     """Return how many files that gave images lie in folders that may not be read now."""
-    closed = there.filter((pl.col("code") == "UNREADABLE") & (pl.col("unit") == pl.col("path")) & pl.col("sha256").is_null())["path"].to_list()
+    is_closed = pl.col("code").is_in(["UNREADABLE", *(STATES[state][1] for state in TRANSIENT)])
+    closed = there.filter(is_closed & (pl.col("unit") == pl.col("path")) & pl.col("sha256").is_null())["path"].to_list()
     gone = holding.select(*FILE).unique().join(there, on=FILE, how="anti")
-    return gone.filter(pl.any_horizontal(pl.lit(False), *(pl.lit(path == ".") | pl.col("path").str.starts_with(f"{path}/") for path in closed))).height
+    return gone.filter(
+        pl.any_horizontal(
+            pl.lit(False), *(pl.lit(path == ".") | pl.col("path").str.starts_with(f"{path}/") | pl.col("path").str.starts_with(path + MARK) for path in closed)
+        )
+    ).height
 
 
 def _is_gone(holding: pl.DataFrame, there: pl.DataFrame) -> bool:

@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-State = Literal["file", "link", "special", "unreadable"]
+State = Literal[
+    "file", "link", "special", "unreadable", "partial", "not_sent",
+    "unsafe_path", "encrypted", "compression", "member_too_large", "member_damaged", "nested_archive", "same_name",
+    "archive", "archive_document", "archive_damaged", "archive_bomb", "archive_members", "archive_format", "archive_name", "archive_no_space",
+    "archive_changed", "archive_unreadable", "archive_crashed",
+]  # fmt: skip
+PARTIAL = ".curaloop-partial"
+"""End of the name of a file that Curaloop is still receiving."""
 
 
 class Found(NamedTuple):
@@ -19,7 +26,8 @@ class Found(NamedTuple):
         real: what to open.
         size_bytes: size.
         mtime_ns: time of the last change.
-        state: regular file, symbolic link, device or pipe, or a folder or entry that we may not read.
+        state: regular file, symbolic link, device or pipe, a folder or entry that we may not read, a file that is still being received, or what
+            is wrong with an archive or its member.
     """
 
     path: str
@@ -62,4 +70,6 @@ def _describe(entry: os.DirEntry[str], base: int) -> Found:
     except OSError:
         return Found(path, entry.path, 0, 0, "unreadable")
     state: State = "file" if stat.S_ISREG(status.st_mode) else "link" if stat.S_ISLNK(status.st_mode) else "special"
+    if state == "file" and path.endswith(PARTIAL):
+        state = "partial"
     return Found(path, entry.path, status.st_size, status.st_mtime_ns, state)
