@@ -74,6 +74,9 @@ def build_volumes(planes: Sequence[Plane], *, correct_tilt: bool = False) -> Sor
         found.repeated.extend(repeated)
         found.refused.extend(Refused(part, error) for part, error in broken)
         _add_stacks(parts, found, correct_tilt=correct_tilt)
+    mosaics = [index for index, volume in enumerate(found.volumes) if volume.planes[0].stack]
+    for number, index in enumerate(mosaics, 1):
+        found.volumes[index] = found.volumes[index]._replace(part=number, parts=len(mosaics))
     return found
 
 
@@ -90,7 +93,7 @@ def _add_stacks(parts: list[list[Plane]], found: Sorted, *, correct_tilt: bool) 
 
 
 def _split_grids(planes: Sequence[Plane]) -> list[list[Plane]]:
-    """Return groups of planes with the same size, spacing, orientation and stack, in the order of their first plane."""
+    """Return groups of planes with the same size, spacing, orientation and stack, in the order of their instance numbers."""
     by_shape: dict[tuple[object, ...], list[list[Plane]]] = {}
     groups: list[list[Plane]] = []
     for plane in planes:
@@ -102,7 +105,7 @@ def _split_grids(planes: Sequence[Plane]) -> list[list[Plane]]:
         else:
             alike.append([plane])
             groups.append(alike[-1])
-    return groups
+    return sorted(groups, key=lambda group: min((plane.number, str(plane.path)) for plane in group))
 
 
 def _refuse_stray(group: list[Plane], groups: list[list[Plane]]) -> None:
