@@ -161,7 +161,8 @@ def _regress(values: Floats, member: npt.NDArray[np.int64], known: Floats, sites
         raise UsageError("the covariates to preserve cannot be told from the sites (one decides the other): preserve fewer, or do without ComBat")
     solution: Floats = np.linalg.lstsq(design, values, rcond=None)[0]
     shares: Floats = np.bincount(member, minlength=sites) / len(member)
-    scale: Floats = np.asarray(np.sqrt(((values - design @ solution) ** 2).mean(0)), np.float64)
+    residual: Floats = values - design @ solution
+    scale = np.asarray(np.sqrt(np.mean(residual**2, axis=0)), dtype=np.float64)
     scale[scale < 1e-7 * np.maximum(1.0, np.abs(values).max(0))] = 0.0
     return shares @ solution[:sites], solution[sites:], scale
 

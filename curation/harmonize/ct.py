@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.harmonize.resample import resample_volume, resampled_affine, round_to
+from curation.harmonize.windows import check_hu, window_range
 from curation.pixels import Pixels
 from curation.recipe import CtSettings
 
@@ -19,9 +20,14 @@ def harmonize_ct(
         volume_hu: `(D, H, W)` in HU.
         spacing_mm: slices, rows, columns.
         affine: `(4, 4)`, voxel index (column, row, slice) to RAS+ millimetres.
-        settings: target spacing and clip.
+        settings: target spacing, clip or window, and whether values that cannot be HU are refused.
     """
-    clipped = np.clip(np.asarray(volume_hu, np.float32), *settings.clip_hu)
-    resampled = resample_volume(clipped, spacing_mm, settings.spacing_mm)
+    if settings.check_hu:
+        check_hu(volume_hu)
+    low, high = window_range(settings.window) if settings.window else settings.clip_hu
+    clipped = np.clip(np.asarray(volume_hu, np.float32), low, high)
+    resampled = resample_volume(clipped, spacing_mm, settings.spacing_mm, settings.upsampling)
     moved = resampled_affine(affine, spacing_mm, settings.spacing_mm)
+    if settings.upsampling == "cubic":
+        resampled = np.clip(resampled, low, high)  # it overshoots at edges
     return round_to(resampled, np.int16), settings.spacing_mm, moved

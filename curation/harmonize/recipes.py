@@ -12,6 +12,7 @@ import numpy.typing as npt
 from curation.acquired import Acquired
 from curation.errors import ImageError
 from curation.harmonize.colour import harmonize_colour
+from curation.harmonize.crop import apply_box, find_box
 from curation.harmonize.ct import harmonize_ct
 from curation.harmonize.label_maps import follow_image, follow_volume
 from curation.harmonize.mr import harmonize_mr
@@ -87,8 +88,18 @@ def harmonize(acquired: Acquired, settings: HarmonizeSettings) -> Harmonized:
     """
     if acquired.pixels.size == 0:
         raise ImageError("SHAPE", "the image has no pixels")
+    acquired = _cropped(acquired, settings)
     made = _harmonize_pixels(acquired, settings)
     return made if acquired.label_map is None else replace(made, label_map=_follow(acquired, acquired.label_map, made))
+
+
+def _cropped(acquired: Acquired, settings: HarmonizeSettings) -> Acquired:
+    """Return an X-ray and its label map without their borders, if the recipe asks for it; everything else as it is."""
+    if settings.xray.crop == "none" or acquired.pixels.ndim != 2 or choose_recipe(acquired.modality, acquired.pixels) != "xray":
+        return acquired
+    box = find_box(acquired.pixels, settings.xray.crop)
+    label_map = None if acquired.label_map is None else apply_box(acquired.label_map, box)
+    return replace(acquired, pixels=apply_box(acquired.pixels, box), label_map=label_map)
 
 
 def _follow(acquired: Acquired, label_map: Pixels, made: Harmonized) -> Pixels:

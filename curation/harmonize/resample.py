@@ -1,11 +1,11 @@
-"""Resampling per axis in float32: area averages downwards, linear interpolation upwards, exact scale factors.
+"""Resampling per axis in float32: area averages downwards, linear or cubic interpolation upwards, exact scale factors; label maps: `label_maps`.
 
 Integers are never interpolated as integers: they are rounded once, at the end (`round_to`).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,15 +14,17 @@ from curation.errors import ImageError
 from curation.pixels import Pixels
 
 MAX_VOXELS = 2**29
+Upwards = Literal["linear", "cubic"]
 
 
-def resample_volume(volume: Pixels, spacing_mm: tuple[float, ...], target_mm: tuple[float, ...]) -> npt.NDArray[np.float32]:
+def resample_volume(volume: Pixels, spacing_mm: tuple[float, ...], target_mm: tuple[float, ...], upwards: Upwards = "linear") -> npt.NDArray[np.float32]:
     """Return the volume on a grid with spacing `target_mm`; voxel borders of the first voxel stay where they are.
 
     Args:
         volume: `(D, H, W)`, any real type.
         spacing_mm: slices, rows, columns of `volume`.
         target_mm: slices, rows, columns of the answer.
+        upwards: along an axis that gets more voxels: `linear` never leaves the range of its neighbours, `cubic` is sharper and overshoots at edges.
 
     Raises:
         ImageError: `TOO_LARGE`, the answer would have more than 2**29 voxels.
@@ -33,12 +35,14 @@ def resample_volume(volume: Pixels, spacing_mm: tuple[float, ...], target_mm: tu
     factors = [old / new for old, new in zip(spacing_mm, target_mm, strict=True)]
     out = np.ascontiguousarray(volume, np.float32)
     depth, height = out.shape[:2]
-    out = _resize(out.reshape(depth * height, -1), rows=None, columns=(sizes[2], factors[2])).reshape(depth, height, sizes[2])
-    out = np.stack([_resize(plane, rows=(sizes[1], factors[1]), columns=None) for plane in out])
-    return _resize(out.reshape(depth, -1), rows=(sizes[0], factors[0]), columns=None).reshape(sizes)
+    out = _resize(out.reshape(depth * height, -1), rows=None, columns=(sizes[2], factors[2]), upwards=upwards).reshape(depth, height, sizes[2])
+    out = np.stack([_resize(plane, rows=(sizes[1], factors[1]), columns=None, upwards=upwards) for plane in out])
+    return _resize(out.reshape(depth, -1), rows=(sizes[0], factors[0]), columns=None, upwards=upwards).reshape(sizes)
 
 
-def _resize(plane: npt.NDArray[np.float32], rows: tuple[int, float] | None, columns: tuple[int, float] | None) -> npt.NDArray[np.float32]:
+def _resize(
+    plane: npt.NDArray[np.float32], rows: tuple[int, float] | None, columns: tuple[int, float] | None, upwards: Upwards = "linear"
+) -> npt.NDArray[np.float32]:
     """Resize one axis of `(H, W)` float32 to (size, exact factor)."""
     import cv2
 
@@ -51,7 +55,7 @@ def _resize(plane: npt.NDArray[np.float32], rows: tuple[int, float] | None, colu
     if round(plane.shape[along] * factor) == plane.shape[along]:
         return _fit(_interpolate(plane, factor, along), size, along)
     scales = (1.0, factor) if rows else (factor, 1.0)
-    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC if upwards == "cubic" else cv2.INTER_LINEAR
     try:
         resized = cv2.resize(plane, None, fx=scales[0], fy=scales[1], interpolation=method)
     except cv2.error:

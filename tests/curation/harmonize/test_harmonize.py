@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from curation.acquired import Acquired
 from curation.errors import ImageError
-from curation.harmonize.mr import reorient_to_ras, robust_z
+from curation.harmonize.orientation import reorient_to_ras
 from curation.harmonize.recipes import harmonize, recipe_sha256
 from curation.harmonize.resample import resample_volume, resampled_affine
+from curation.harmonize.zscore import robust_z
 from curation.recipe import ColourSettings, CtSettings, HarmonizeSettings, MrSettings, XraySettings
 
 SETTINGS = HarmonizeSettings(ct=CtSettings(spacing_mm=(2, 1, 1)), xray=XraySettings(size_px=32), colour=ColourSettings(size_px=16))
