@@ -142,7 +142,7 @@ class MrSettings(Frozen):
     clip_z: Positive = 10.0
     upsampling: Literal["linear", "cubic"] = _option("linear", "along an axis that gets more voxels")
     bias_field: Literal["none", "n4"] = _option("none", "N4 before everything that looks at intensities")
-    n4_shrink: int = _option(4, "the field is estimated on every n-th voxel of an axis", ge=1, le=8)
+    bias_shrink: int = _option(4, "the field is estimated on every n-th voxel of an axis", ge=1, le=8)
     foreground: Literal["mean", "body", "brain"] = _option("mean", "whose intensities set the scale")
     intensity: Literal["robust_z", "nyul", "white_stripe", "min_max"] = _option("robust_z", "min_max is no harmonization, only a scale to show")
     nyul: tuple[tuple[float, float], ...] = _option((), "percentile and standard value; in the file: a JSON file that `curaloop harmonize --fit` wrote")

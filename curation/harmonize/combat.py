@@ -161,8 +161,8 @@ def _regress(values: Floats, member: npt.NDArray[np.int64], known: Floats, sites
         raise UsageError("the covariates to preserve cannot be told from the sites (one decides the other): preserve fewer, or do without ComBat")
     solution: Floats = np.linalg.lstsq(design, values, rcond=None)[0]
     shares: Floats = np.bincount(member, minlength=sites) / len(member)
-    residual: Floats = values - design @ solution
-    scale = np.asarray(np.sqrt(np.mean(residual**2, axis=0)), dtype=np.float64)
+    residual = np.asarray(values - design @ solution, np.float64)
+    scale: Floats = np.sqrt(np.mean(residual**2, axis=0))
     scale[scale < 1e-7 * np.maximum(1.0, np.abs(values).max(0))] = 0.0
     return shares @ solution[:sites], solution[sites:], scale
 

@@ -29,7 +29,7 @@ def harmonize_mr(
     upright, affine = reorient_to_ras(volume, affine)
     spacing_mm = _spacing_of(affine)
     if settings.bias_field == "n4":
-        upright = correct_bias(upright, spacing_mm, settings.n4_shrink)
+        upright = correct_bias(upright, spacing_mm, settings.bias_shrink)
     if settings.spacing_mm is not None:
         upright = resample_volume(upright, spacing_mm, settings.spacing_mm, settings.upsampling)
         affine, spacing_mm = resampled_affine(affine, spacing_mm, settings.spacing_mm), settings.spacing_mm
