@@ -34,7 +34,8 @@ def a_mosaic(number: int = 1, csa: dict[str, list[str]] | None = None, count: in
     pixels = np.random.default_rng(number).integers(0, 4096, (3 * TILE, 3 * TILE), dtype=np.uint16)
     dataset = a_dataset(
         **{
-            "Modality": "MR", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.4", "SOPInstanceUID": f"{ROOT}.7.{number}", "RescaleSlope": None, "RescaleIntercept": None,
+            "Modality": "MR", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.4", "SOPInstanceUID": f"{ROOT}.7.{number}", "RescaleSlope": None,
+            "RescaleIntercept": None,
             "ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"], "Rows": 3 * TILE, "Columns": 3 * TILE, "InstanceNumber": number,
             "PixelData": pixels.tobytes(), "PixelSpacing": [2.0, 3.0], "SpacingBetweenSlices": 4.0, "ImagePositionPatient": [100.0, 200.0, 50.0],
             "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], **tags,
