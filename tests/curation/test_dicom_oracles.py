@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,11 +61,10 @@ def ours(image: Acquired) -> Converted:
 
 def theirs(folder: Path, work: Path) -> dict[str, list[Converted]]:
     """Return what dcm2niix makes of a folder: volumes by file name; 4-D files are taken apart."""
-    import dcm2niix
     import nibabel as nib
 
     work.mkdir()
-    command = [dcm2niix.bin, "-b", "n", "-z", "n", "-p", "n", "-f", "%j_%s_%e", "-o", str(work), str(folder)]
+    command = [str(Path(sys.executable).with_name("dcm2niix")), "-b", "n", "-z", "n", "-p", "n", "-f", "%j_%s_%e", "-o", str(work), str(folder)]
     subprocess.run(command, check=True, capture_output=True)
     found: dict[str, list[Converted]] = {}
     for path in sorted(work.glob("*.nii")):

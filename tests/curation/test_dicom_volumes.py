@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from curation.acquired import Acquired
@@ -45,7 +46,7 @@ def a_plane(height_mm: float, number: int, **keys: str) -> Plane:
 
 def many(slices: int, echoes: int, times: int, *, has_times: bool = True) -> list[Plane]:
     """Return planes of a series with several echoes at several times; instance numbers go slice by slice."""
-    planes = []
+    planes: list[Plane] = []
     for place in range(slices):
         for time in range(times):
             for echo in range(echoes):
@@ -62,7 +63,8 @@ def test_echoes_at_several_times_are_volumes_of_their_own(slices: int, echoes: i
     expected = {tuple(plane.number for plane in planes[part :: echoes * times]) for part in range(echoes * times)}
     random.shuffle(planes)
     found = build_volumes(planes)
-    assert found.refused == found.repeated == []
+    assert not found.refused
+    assert not found.repeated
     assert {tuple(plane.number for plane in volume.planes) for volume in found.volumes} == expected
     assert [(volume.part, volume.parts) for volume in found.volumes] == [(part, echoes * times) for part in range(1, echoes * times + 1)]
 
@@ -168,7 +170,7 @@ def test_a_padding_range_is_air_in_ct_and_the_smallest_value_in_mr(tmp_path: Pat
     """From the padding value to its limit; a value written as unsigned is read as the pixels are."""
     pixels = np.full((SIZE, SIZE), 5, np.int16)
     pixels[0], pixels[1], pixels[2] = -2000, -1990, 1900
-    stored = {"PixelData": pixels.tobytes(), "BitsStored": 16, "HighBit": 15, "PixelRepresentation": 1, "RescaleIntercept": -100}
+    stored: dict[str, Any] = {"PixelData": pixels.tobytes(), "BitsStored": 16, "HighBit": 15, "PixelRepresentation": 1, "RescaleIntercept": -100}
     ct = read_series(a_series(tmp_path / "ct", 3, **stored, PixelPaddingValue=-2000, PixelPaddingRangeLimit=-1990), KEY).images[0].pixels
     assert ct[0, :4, 0].tolist() == [-1024, -1024, 1800, -95]
     mr = read_series(a_series(tmp_path / "mr", 3, **{**MR, **stored, "RescaleIntercept": None, "PixelPaddingValue": -2000}), KEY).images[0].pixels
@@ -248,9 +250,6 @@ def test_orientations_of_an_enhanced_file_are_split(tmp_path: Path) -> None:
 def test_an_enhanced_ct_needs_a_rescale(tmp_path: Path) -> None:
     """Neither in the frames nor in the file: no Hounsfield units."""
     path = an_enhanced_file(tmp_path, [{"height": 2.0 * place} for place in range(3)], Modality="CT", SOPClassUID="1.2.840.10008.5.1.4.1.1.2.1")
-    dataset = Dataset()
-    from pydicom import dcmread
-
     dataset = dcmread(path)
     for group in dataset.PerFrameFunctionalGroupsSequence:
         del group.PixelValueTransformationSequence
