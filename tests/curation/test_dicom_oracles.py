@@ -86,7 +86,7 @@ def read_folder(folder: Path, **options: Any) -> list[SeriesResult]:
             series.setdefault(read_header(path).series_uid, []).append(path)
         except ImageError as error:
             codes.add(error.code)
-    assert codes <= {"NOT_AN_IMAGE", "NOT_DICOM"}
+    assert codes <= {"DIRECTORY", "NOT_DICOM"}
     return [read_series(paths, KEY, **options) for paths in series.values()]
 
 
