@@ -7,35 +7,43 @@ Every file gets exactly one outcome. Nothing of a header leaves this module exce
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from curation.acquired import Acquired
 from curation.dicom_fields import fields_of, patient_of, text_of
-from curation.dicom_geometry import is_sane_spacing
-from curation.dicom_pixels import coloured, decode_frames, displayed, frames_of
+from curation.dicom_instances import OWNER_NAMES, SAME_PIXELS, Instance, Outcome, conflict_of, drop_repeats, refusal_of
+from curation.dicom_kinds import LABEL_MAP_CLASSES, refuse_other_objects
+from curation.dicom_kinds import NOT_AN_IMAGE as NOT_AN_IMAGE
+from curation.dicom_label_maps import REFERENCE_TAGS, Drawing, Target, draw, referenced_series
+from curation.dicom_nuclear import is_tomogram, nuclear_planes
+from curation.dicom_pixels import decode_frames, frames_of
 from curation.dicom_planes import Plane, planes_of
-from curation.dicom_reading import guarded, is_image_class, open_dataset
+from curation.dicom_reading import guarded, open_dataset
+from curation.dicom_stills import Frames, check_photometric, chosen_frames, still_of
+from curation.dicom_streams import stream_notes
+from curation.dicom_suv import uptake_of
 from curation.dicom_tilt import upright
 from curation.dicom_volumes import AIR_HU, Volume, attributes_of, build_volumes, volume_pixels
 from curation.errors import ImageError
 from curation.modalities import family_of
-from curation.pixels import Pixels, hash_pixels
+from curation.pixels import hash_pixels
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-NOT_AN_IMAGE = "NOT_AN_IMAGE"
-SAME_PIXELS = "the same pixels at the same place are in an earlier file of the series"
 TILT_CORRECTED = "GANTRY_TILT_CORRECTED"
 """Note of a volume that was sheared upright; its `attributes` say by how many degrees the gantry was tilted."""
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-OWNER_NAMES = ("PatientID", "StudyInstanceUID", "Modality")
 CONTENT_NAMES = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept")
 TEXT_MODALITIES = frozenset({"US", "SC", "OT"})
 HEADER_TAGS = [
     "SOPClassUID", "SOPInstanceUID", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "Rows", "Columns", "NumberOfFrames",
+    *REFERENCE_TAGS,
 ]  # fmt: skip
 
 
@@ -53,21 +61,6 @@ class SeriesKey(NamedTuple):
     frames: int
 
 
-class Outcome(NamedTuple):
-    """What became of one file. `image_index` points into `SeriesResult.images`; of several, the first."""
-
-    outcome: Literal["kept", "duplicate", "quarantined", "skipped"]
-    code: str = ""
-    reason: str = ""
-    image_index: int | None = None
-    more_indexes: tuple[int, ...] = ()
-
-    @property
-    def images(self) -> tuple[int, ...]:
-        """Places in `SeriesResult.images` of all images that the file gave something to."""
-        return self.more_indexes if self.image_index is None else (self.image_index, *self.more_indexes)
-
-
 class SeriesResult(NamedTuple):
     """Images of one series, and the outcome of each of its files."""
 
@@ -75,37 +68,18 @@ class SeriesResult(NamedTuple):
     outcomes: dict[Path, Outcome]
 
 
-class Instance(NamedTuple):
-    """One decoded file.
-
-    Attributes:
-        path: where it is.
-        dataset: its header; the pixels are gone.
-        frames: stored values, `(F, H, W)` or `(F, H, W, 3)`.
-        instance_uid: raw.
-        owner: raw values of `OWNER_NAMES`; a series has one owner.
-        content: what makes two files the same image: hash of the pixels, and their place and meaning.
-    """
-
-    path: Path
-    dataset: Dataset
-    frames: Pixels
-    instance_uid: str
-    owner: tuple[str, ...]
-    content: tuple[str, ...]
-
-
 def read_header(path: Path) -> SeriesKey:
     """Return what a file is, from a few elements and without its pixels.
 
     Raises:
-        ImageError: NOT_AN_IMAGE for an object that is whole but holds no picture of a patient (report, plan, directory); else why it cannot be used.
+        ImageError: a code of `dicom_kinds.ROUTED` for an object that is whole but no picture of a patient (report, plan, directory); else why it cannot
+            be used.
     """
     return describe(open_dataset(path, HEADER_TAGS))
 
 
 def describe(dataset: Dataset) -> SeriesKey:
-    """Return what an opened data set is.
+    """Return what an opened data set is; a label map (SEG, RTSTRUCT) goes with the series that it refers to.
 
     Raises:
         ImageError: as `read_header`.
@@ -116,9 +90,10 @@ def describe(dataset: Dataset) -> SeriesKey:
         study_uid, series_uid, instance_uid = (text_of(dataset, name) for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"))
         if not sop_class_uid:
             raise ImageError("NO_UID", "the file does not say what kind of object it is")
-        if not is_image_class(sop_class_uid, has_rows="Rows" in dataset):
-            raise ImageError(NOT_AN_IMAGE, "the object holds no image: a report, plan, segmentation, presentation, waveform or directory")
-        if "Rows" not in dataset or "Columns" not in dataset:
+        refuse_other_objects(sop_class_uid, text_of(dataset.file_meta, "TransferSyntaxUID"), has_rows="Rows" in dataset)
+        if sop_class_uid in LABEL_MAP_CLASSES:
+            study_uid, series_uid = referenced_series(dataset)
+        elif "Rows" not in dataset or "Columns" not in dataset:
             raise ImageError("TRUNCATED", "the file ends before its pixels")
         if not (study_uid and series_uid and instance_uid):
             raise ImageError("NO_UID", "the study, series or instance has no UID")
@@ -126,69 +101,80 @@ def describe(dataset: Dataset) -> SeriesKey:
         return SeriesKey(patient, study_uid, series_uid, instance_uid, sop_class_uid, modality, rows, columns, frames_of(dataset))
 
 
-def read_series(paths: Iterable[Path], key: bytes, *, correct_tilt: bool = False) -> SeriesResult:
+def read_series(
+    paths: Iterable[Path], key: bytes, *, correct_tilt: bool = False, frames: Frames = "refuse", structures: Mapping[str, str] | None = None
+) -> SeriesResult:
     """Return the images of one series.
 
     Args:
-        paths: all files that share a series UID, in any order; the result does not depend on it.
+        paths: all files that share a series UID, and the label maps that refer to it, in any order; the result does not depend on it.
         key: secret of the pseudonyms.
         correct_tilt: shear CT volumes of a tilted gantry upright instead of refusing them.
+        frames: what is taken of films.
+        structures: the user's names of structures in label maps, by their labels there.
     """
     outcomes: dict[Path, Outcome] = {}
     instances: list[Instance] = []
+    drawings: list[Drawing] = []
     for path in sorted(paths):
         try:
-            instances.append(read_instance(path))
+            dataset = open_dataset(path)
+            describe(dataset)
+            if text_of(dataset, "SOPClassUID") in LABEL_MAP_CLASSES:
+                drawings.append(Drawing(path, dataset))
+            else:
+                instances.append(_decode_instance(path, dataset, frames))
         except ImageError as error:
-            outcomes[path] = _refusal(error)
-    instances = _drop_repeats(instances, outcomes)
-    if conflict := _conflict(instances):
-        outcomes.update((instance.path, _refusal(conflict)) for instance in instances)
+            outcomes[path] = refusal_of(error)
+    instances = drop_repeats(instances, outcomes)
+    if conflict := conflict_of(instances):
+        outcomes.update((instance.path, refusal_of(conflict)) for instance in instances)
         instances = []
     images: list[Acquired] = []
-    if instances and family_of(instances[0].owner[-1]) in ("ct", "mr"):
+    if instances and is_volume(instances[0].dataset):
         _keep_volumes(instances, key, images, outcomes, correct_tilt=correct_tilt)
     else:
-        _keep_images(instances, key, images, outcomes)
+        _keep_images(instances, key, images, outcomes, frames)
+    if drawings:
+        images = _add_label_maps(drawings, instances, images, outcomes, structures or {})
     return SeriesResult(images, outcomes)
 
 
-def _refusal(error: ImageError) -> Outcome:
-    return Outcome("skipped" if error.code == NOT_AN_IMAGE else "quarantined", error.code, error.reason)
-
-
-def read_instance(path: Path) -> Instance:
+def _decode_instance(path: Path, dataset: Dataset, frames: Frames) -> Instance:
     """Return one decoded file.
 
     Raises:
         ImageError: the file cannot be used, whatever the rest of its series is.
     """
-    dataset = open_dataset(path)
-    describe(dataset)
     with guarded():
-        check_instance(dataset)
+        check_instance(dataset, frames)
         refuse_visible_identity(dataset)
-    frames = decode_frames(dataset)
+    decoded = decode_frames(dataset)
     with guarded():
+        notes = stream_notes(dataset)
         del dataset.PixelData
         owner, place = (tuple(text_of(dataset, name) for name in names) for names in (OWNER_NAMES, CONTENT_NAMES))
-        return Instance(path, dataset, frames, text_of(dataset, "SOPInstanceUID"), owner, (hash_pixels(frames), *place))
+        return Instance(path, dataset, decoded, text_of(dataset, "SOPInstanceUID"), owner, (hash_pixels(decoded), *place), notes)
 
 
-def check_instance(dataset: Dataset) -> None:
+def is_volume(dataset: Dataset) -> bool:
+    """Return whether the files of this series are slices of volumes; all others are pictures by themselves."""
+    return family_of(text_of(dataset, "Modality")) in ("ct", "mr", "pt") or is_tomogram(dataset)
+
+
+def check_instance(dataset: Dataset, frames: Frames = "refuse") -> None:
     """Refuse what cannot be an image of ours, before its pixels are decoded.
 
     Raises:
-        ImageError: SYNTHETIC, MODALITY or MULTIFRAME.
+        ImageError: SYNTHETIC, MODALITY, PHOTOMETRIC, COLOUR or MULTIFRAME.
     """
     if text_of(dataset, "SyntheticData").upper() == "YES":
         raise ImageError("SYNTHETIC", "the header says that the image is synthetic: no patient's image")
-    modality = text_of(dataset, "Modality")
-    family = family_of(modality)
-    if family is None:
+    if family_of(text_of(dataset, "Modality")) is None:
         raise ImageError("MODALITY", "the modality is missing or is not one that we take")
-    if frames_of(dataset) > 1 and family not in ("ct", "mr"):
-        raise ImageError("MULTIFRAME", f"{frames_of(dataset)} frames in one file: films are not taken yet")
+    check_photometric(dataset, is_volume=is_volume(dataset))
+    if not is_volume(dataset) and not chosen_frames(frames_of(dataset), frames):
+        raise ImageError("MULTIFRAME", f"{frames_of(dataset)} frames in one file: films are taken when the source's `frames` asks for them")
 
 
 def refuse_visible_identity(dataset: Dataset) -> None:
@@ -207,56 +193,31 @@ def refuse_visible_identity(dataset: Dataset) -> None:
         raise ImageError("RECOGNIZABLE", "the header says that the patient can be recognized")
 
 
-def _drop_repeats(instances: list[Instance], outcomes: dict[Path, Outcome]) -> list[Instance]:
-    """Keep the first of equal instances; refuse all that share a UID but not their pixels and place."""
-    by_uid: dict[str, list[Instance]] = {}
-    for instance in instances:
-        by_uid.setdefault(instance.instance_uid, []).append(instance)
-    unique: dict[tuple[str, ...], Instance] = {}
-    for same in by_uid.values():
-        if len({instance.content for instance in same}) > 1:
-            conflict = Outcome("quarantined", "UID_CONFLICT", "several files claim one instance UID with different pixels or places")
-            outcomes.update((instance.path, conflict) for instance in same)
-            continue
-        number = text_of(same[0].dataset, "InstanceNumber")  # equal slices of two time points (of air, say) are no repeats
-        for instance in same:
-            if unique.setdefault((*instance.content, number), instance) is not instance:
-                outcomes[instance.path] = Outcome("duplicate", "SAME_PIXELS", SAME_PIXELS)
-    return list(unique.values())
-
-
-def _conflict(instances: list[Instance]) -> ImageError | None:
-    """Return why files cannot be one series: they name different patients, studies or modalities."""
-    for index, name in enumerate(OWNER_NAMES):
-        if len({instance.owner[index] for instance in instances}) > 1:
-            return ImageError("IDENTITY", f"files of one series differ in {name}")
-    return None
-
-
 def _keep_volumes(instances: list[Instance], key: bytes, images: list[Acquired], outcomes: dict[Path, Outcome], *, correct_tilt: bool) -> None:
     """Add the volumes of a CT or MR series and the outcome of every file."""
     planes: list[Plane] = []
-    headers = {instance.path: instance.dataset for instance in instances}
+    by_path = {instance.path: instance for instance in instances}
     for instance in instances:
         try:
             with guarded():
                 _refuse_localizer(instance.dataset)
-                planes.extend(planes_of(instance.path, instance.dataset, instance.frames))
+                read_planes = nuclear_planes if is_tomogram(instance.dataset) else planes_of
+                planes.extend(read_planes(instance.path, instance.dataset, instance.frames))
         except ImageError as error:
-            outcomes[instance.path] = _refusal(error)
+            outcomes[instance.path] = refusal_of(error)
     found = build_volumes(planes, correct_tilt=correct_tilt and instances[0].owner[-1] == "CT")
     for volume in found.volumes:
         paths = dict.fromkeys(plane.path for plane in volume.planes)
         try:
             with guarded():
-                images.append(_acquired_volume(volume, headers[volume.planes[0].path], key))
+                images.append(_acquired_volume(volume, [by_path[path] for path in paths], key))
         except ImageError as error:
-            outcome = _refusal(error)
+            outcome = refusal_of(error)
         else:
             outcome = Outcome("kept", image_index=len(images) - 1)
         _settle(paths, outcome, outcomes)
     for group in found.refused:
-        _settle(dict.fromkeys(plane.path for plane in group.planes), _refusal(group.error), outcomes)
+        _settle(dict.fromkeys(plane.path for plane in group.planes), refusal_of(group.error), outcomes)
     _settle((plane.path for plane in found.repeated), Outcome("duplicate", "SAME_PIXELS", SAME_PIXELS), outcomes)
 
 
@@ -277,53 +238,50 @@ def _refuse_localizer(dataset: Dataset) -> None:
         raise ImageError("VALUE_RANGE", "a CT without rescale intercept cannot be turned into Hounsfield units")
 
 
-def _acquired_volume(volume: Volume, dataset: Dataset, key: bytes) -> Acquired:
+def _acquired_volume(volume: Volume, instances: list[Instance], key: bytes) -> Acquired:
+    dataset = instances[0].dataset
     modality = text_of(dataset, "Modality")
     pixels, affine, fields = volume_pixels(volume, modality), volume.stack.affine, fields_of(dataset, key)
-    is_tilted = any(volume.stack.shear_mm)
-    if is_tilted:
+    notes = sorted({note for instance in instances for note in instance.notes})
+    if any(volume.stack.shear_mm):
         pixels, affine = upright(pixels, volume.stack, AIR_HU)
+        notes.append(TILT_CORRECTED)
     if attributes := attributes_of(volume):
         fields["attributes"] = json.dumps(attributes, sort_keys=True)
-    return Acquired(pixels, modality, patient_of(dataset), volume.stack.spacing_mm, affine, fields, notes=(TILT_CORRECTED,) if is_tilted else ())
+    image = Acquired(pixels, modality, patient_of(dataset), volume.stack.spacing_mm, affine, fields, notes=tuple(notes))
+    if modality == "NM":
+        return replace(image, value_unit="counts")
+    if modality != "PT":
+        return image
+    uptake = uptake_of([instance.dataset for instance in instances])
+    return replace(image, pixels=pixels * np.float32(uptake.factor), value_unit=uptake.unit, notes=(*image.notes, *uptake.notes))
 
 
-def _keep_images(instances: list[Instance], key: bytes, images: list[Acquired], outcomes: dict[Path, Outcome]) -> None:
-    """Add every file of a series as a 2-D image."""
+def _keep_images(instances: list[Instance], key: bytes, images: list[Acquired], outcomes: dict[Path, Outcome], frames: Frames) -> None:
+    """Add every file of a series as 2-D images, one a frame that is taken."""
     for instance in instances:
+        chosen = chosen_frames(len(instance.frames), frames)
         try:
             with guarded():
-                images.append(_acquired_image(instance, key))
+                made = [still_of(instance.dataset, instance.frames[number], key) for number in chosen]
         except ImageError as error:
-            outcomes[instance.path] = _refusal(error)
-        else:
-            outcomes[instance.path] = Outcome("kept", image_index=len(images) - 1)
+            outcomes[instance.path] = refusal_of(error)
+            continue
+        first = len(images)
+        images.extend(replace(image, notes=(*image.notes, *instance.notes)) for image in made)
+        outcomes[instance.path] = Outcome("kept", image_index=first, more_indexes=tuple(range(first + 1, len(images))))
 
 
-def _acquired_image(instance: Instance, key: bytes) -> Acquired:
-    dataset, stored = instance.dataset, instance.frames[0]
-    modality = text_of(dataset, "Modality")
-    if stored.ndim == 3 or dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
-        if family_of(modality) == "xray":
-            raise ImageError("COLOUR", "a projection image cannot be in colour")
-        pixels: Pixels = coloured(dataset, stored)
-    else:
-        pixels = displayed(dataset, stored)
-    if pixels.min() == pixels.max():
-        raise ImageError("VALUE_RANGE", "every pixel has the same value")
-    return Acquired(pixels, modality, patient_of(dataset), _spacing_2d(dataset), None, fields_of(dataset, key))
-
-
-def _spacing_2d(dataset: Dataset) -> tuple[float, float] | None:
-    """Return the distance of rows and columns in mm, or None when it is not said.
-
-    Raises:
-        ImageError: SPACING, when it is said and cannot be.
-    """
-    value = dataset.get("PixelSpacing") or dataset.get("ImagerPixelSpacing")
-    if not value:
-        return None
-    spacing = tuple(float(number) for number in value) if not isinstance(value, str | float | int) else ()
-    if len(spacing) != 2 or not all(is_sane_spacing(number) for number in spacing):
-        raise ImageError("SPACING", "the pixel spacing is zero, negative or absurd")
-    return spacing[0], spacing[1]
+def _add_label_maps(
+    drawings: list[Drawing], instances: list[Instance], images: list[Acquired], outcomes: dict[Path, Outcome], structures: Mapping[str, str]
+) -> list[Acquired]:
+    """Return the images with their label maps, and give every SEG and RTSTRUCT file its outcome."""
+    uids: list[set[str]] = [set() for _ in images]
+    for instance in instances:
+        for index in outcomes[instance.path].images:
+            uids[index].add(instance.instance_uid)
+    drawn = draw(drawings, [Target(image, frozenset(names)) for image, names in zip(images, uids, strict=True)], structures)
+    outcomes.update((path, refusal_of(error)) for path, error in drawn.refused.items())
+    outcomes.update((path, Outcome("duplicate", "SAME_LABEL_MAP", "an earlier file of the series marks the same voxels")) for path in drawn.same)
+    outcomes.update((path, Outcome("kept", image_index=places[0], more_indexes=places[1:])) for path, places in drawn.used.items())
+    return drawn.images

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from curation.dicom import Outcome, read_header, read_series
+from curation.dicom import read_header, read_series
+from curation.dicom_instances import Outcome
+from curation.dicom_kinds import ROUTED, kind_of, routing_code
 from curation.errors import ImageError
 from curation.pseudonyms import pseudonymous_uid
 from tests.curation.dicom_builders import ROOT, SIZE, a_dataset, a_dicom, a_pattern, a_series, an_xray, save
@@ -300,12 +302,28 @@ def test_a_missing_uid_is_refused(tmp_path: Path, keyword: str) -> None:
     assert header_code(a_dicom(tmp_path, **{keyword: ""})) == "NO_UID"
 
 
-@pytest.mark.parametrize("sop", ["88.11", "11.1", "481.2", "66.4", "104.1", "9.1.1", "481.1"])
-def test_objects_that_are_no_images_are_skipped(tmp_path: Path, sop: str) -> None:
-    """Report, presentation state, dose, segmentation, encapsulated PDF, waveform, portal image."""
+OTHER_OBJECTS = {
+    "88.11": "REPORT", "88.59": "KEY_OBJECTS", "11.1": "PRESENTATION_STATE", "481.2": "RT_DOSE", "481.5": "RT_PLAN", "104.1": "DOCUMENT", "9.1.1": "WAVEFORM",
+    "481.1": "RT_IMAGE", "66.1": "REGISTRATION", "66": "RAW_DATA", "4.2": "SPECTROSCOPY", "77.1.1.1": "VIDEO", "30": "PARAMETRIC_MAP",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sop", OTHER_OBJECTS)
+def test_objects_that_are_no_images_are_routed_by_what_they_are(tmp_path: Path, sop: str) -> None:
+    """They are skipped, not refused, and counted under their own code."""
     path = a_dicom(tmp_path, SOPClassUID=f"1.2.840.10008.5.1.4.1.1.{sop}")
-    assert header_code(path) == "NOT_AN_IMAGE"
+    assert header_code(path) == OTHER_OBJECTS[sop]
     assert read_series([path], KEY).outcomes[path].outcome == "skipped"
+
+
+def test_every_storage_class_of_the_standard_has_one_answer() -> None:
+    """A picture, a label map, or a code that says what it is; only what nobody listed is NOT_AN_IMAGE."""
+    from pydicom._uid_dict import UID_dictionary
+
+    classes = [uid for uid, entry in UID_dictionary.items() if entry[1] == "SOP Class" and "Storage" in entry[0] and "Commitment" not in entry[0]]
+    kinds = {uid: kind_of(uid) for uid in classes}
+    assert set(kinds.values()) == {"image", "label map", "routed"}
+    assert {routing_code(uid) for uid, kind in kinds.items() if kind == "routed"} == set(ROUTED) - {"NOT_AN_IMAGE"}
 
 
 def test_a_file_without_mark_is_taken_only_if_it_names_an_image_class(tmp_path: Path) -> None:
@@ -344,7 +362,7 @@ def test_deep_nesting_and_deflated_bombs_are_refused(tmp_path: Path) -> None:
     content = path.read_bytes()
     start = content.index(b"\x08\x00\x08\x00CS")
     path.write_bytes(content[:start] + begin * 3000 + end * 3000 + content[start:])
-    assert header_code(path) == "CORRUPT"
+    assert header_code(path) == "NESTED"
     meta = content[:start].replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99")
     length = struct.unpack_from("<I", meta, 140)[0] + 2
     meta = meta[:140] + struct.pack("<I", length) + meta[144:]
@@ -483,6 +501,6 @@ def test_real_series_are_judged_by_what_they_are(folder: str, expected: set[tupl
             series.setdefault(read_header(path).series_uid, []).append(path)
         except ImageError as error:
             refused.add(error.code)
-    assert refused <= {"NOT_AN_IMAGE", "NOT_DICOM"}
+    assert refused <= {"DIRECTORY", "NOT_DICOM"}
     found = {(outcome.outcome, outcome.code) for paths in series.values() for outcome in read_series(paths, KEY).outcomes.values()}
     assert found == expected
