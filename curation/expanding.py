@@ -1,4 +1,4 @@
-"""From directory entries to files of the run: archives are opened, and what is no regular file gets its outcome.
+"""From directory entries to files of the run: a PACS is visited, archives are opened, and what is no regular file gets its outcome.
 
 An archive that did not change is not opened: the intake table names its members. Should one of them have to be read again, it is laid out again then.
 """
@@ -18,7 +18,10 @@ from curation.executing import run_jobs
 from curation.intake import INTAKE
 from curation.plan import FILE, FOUND, Reader
 from curation.progress import Progress
+from curation.project import Project
+from curation.recipe import SourceSettings
 from curation.sources.archives import MARK, VERSION, Archive, archive_kind, crash_archive, open_archive, read_head
+from curation.sources.dicomweb import fetch
 from curation.sources.walk import State
 
 TRANSIENT: tuple[State, ...] = ("archive_unreadable", "archive_no_space", "archive_changed")
@@ -51,6 +54,21 @@ STATES: dict[State, tuple[str, str, str]] = {
 """Outcome, code and reason of what is not read as a regular file."""
 _STATE_OF = {code: state for state, (_, code, _) in STATES.items()}
 _OF_ARCHIVES = [state for state in STATES if state.startswith("archive")]
+
+
+def fetch_remote(project: Project, sources: tuple[SourceSettings, ...], secret: bytes, progress: Progress) -> tuple[tuple[SourceSettings, ...], pl.DataFrame]:
+    """Visit every PACS; return the sources as folders, and a row (`FOUND`) for each file that a server lists but does not give."""
+    folders: list[SourceSettings] = []
+    rows: list[tuple[str, str, int, int, State]] = []
+    for source in sources:
+        if source.kind == "dicomweb":
+            folder = project.inbox / source.name
+            fetched = fetch(source, folder, secret, progress)
+            rows += [(source.name, name, 0, 0, "not_sent") for name in fetched.missing]
+            folders.append(source.in_folder(folder))
+        else:
+            folders.append(source)
+    return tuple(folders), pl.DataFrame(rows, schema=FOUND, orient="row")
 
 
 def expand(found: pl.DataFrame, intake: pl.DataFrame, readers: tuple[Reader, ...], executor: Executor, folder: Path, progress: Progress) -> pl.DataFrame:

@@ -19,6 +19,7 @@ from curation.progress import Progress
 from curation.project import Project
 from curation.reading import crash_part, read_chunk
 from curation.recipe import HarmonizeSettings
+from curation.sources.bids import find_units
 from curation.units import Chunk, Unit, UnitFile, make_chunks
 
 FILES = pl.Schema(
@@ -96,8 +97,7 @@ def gather(found: pl.DataFrame, intake: pl.DataFrame, usable_ids: pl.Series, wor
     was = compare(found, intake, tuple(work.readers.values()))
     headers = _read_fresh_headers(was, work)
     units = pl.DataFrame([(h.source, h.path, h.path if h.refusal else h.unit(work.secret)) for h in headers.values()], schema=HEADERS, orient="row")
-    others = was.filter(pl.col("source").is_in([name for name, reader in work.readers.items() if reader.source.kind != "dicom"]))
-    plan = make_plan(was, pl.concat([units, others.select(*FILE, unit="path")]), intake, usable_ids, work.order)
+    plan = make_plan(was, pl.concat([units, _file_units(was, work)]), intake, usable_ids, work.order)
     lay_out_again(plan.todo.select(FILE).iter_rows(), work.readers, work.executor)
     refused = [{"source": h.source, "unit": h.path, **asdict(h.refusal)} for h in headers.values() if h.refusal]
     built, lookup_ids = _build_units(plan, headers, work)
@@ -105,6 +105,20 @@ def gather(found: pl.DataFrame, intake: pl.DataFrame, usable_ids: pl.Series, wor
     files = pl.DataFrame(outcomes + refused, schema=FILES).join(plan.todo.select(*FILE, "size_bytes", "mtime_ns"), on=FILE)
     hashes = pl.DataFrame([(*file, value) for file, value in lookup_ids.items()], schema={**dict.fromkeys([*FILE, "lookup_id"], pl.String)}, orient="row")
     return Gathered(plan.reused, files.join(hashes, on=FILE, how="left").with_columns(pl.col("lookup_id").fill_null("")), rows, plan.gone)
+
+
+def _file_units(was: pl.DataFrame, work: Work) -> pl.DataFrame:
+    """Return the unit of every file that is no DICOM: itself, or for what lies beside a NIfTI image (label map, voxels, b-values) the image."""
+    kind_of = {name: reader.source.kind for name, reader in work.readers.items()}
+    others = was.filter(pl.col("source").is_in([name for name, kind in kind_of.items() if kind != "dicom"])).select(FILE)
+    pairs = [
+        (source, path, image)
+        for source, kind in kind_of.items()
+        if kind == "nifti"
+        for path, image in find_units(others.filter(pl.col("source") == source)["path"].to_list()).items()
+    ]
+    beside = pl.DataFrame(pairs, schema=HEADERS, orient="row")
+    return others.join(beside, on=FILE, how="left").with_columns(pl.col("unit").fill_null(pl.col("path"))).select(list(HEADERS))
 
 
 def _read_fresh_headers(was: pl.DataFrame, work: Work) -> dict[tuple[str, str], Header]:
@@ -138,7 +152,7 @@ def _build_units(plan: Plan, headers: dict[tuple[str, str], Header], work: Work)
     for (source, name), rows in members.items():
         reader = work.readers[source]
         units.append(
-            Unit(source, reader.source.kind, name, tuple(_unit_file(row, reader, keys.get((source, name))) for row in rows), reader.source.patient_space)
+            Unit(source, reader.source.reads, name, tuple(_unit_file(row, reader, keys.get((source, name))) for row in rows), reader.source.patient_space)
         )
         if reader.source.kind != "dicom":
             lookup_ids |= {(source, row["path"]): reader.lookup_id(row["path"]) for row in rows}

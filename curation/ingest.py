@@ -10,18 +10,18 @@ from __future__ import annotations
 import shutil
 import time
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
 
 from curation.errors import SourceError
-from curation.expanding import expand, now, settle_other
+from curation.expanding import expand, fetch_remote, now, settle_other
 from curation.gather import Gathered, Work, gather
 from curation.intake import INTAKE, images_held, read_intake, settle_owners, write_intake, write_quarantine
 from curation.manifest import read_manifest, write_manifest
 from curation.merge import carry_over, find_conflicts, mark_conflicts, pack
-from curation.plan import FILE, Reader, find_files, open_reader
+from curation.plan import FILE, Reader, find_files, open_reader, with_participants
 from curation.progress import Progress, silent
 from curation.project import Project
 from curation.recipe import HarmonizeSettings, SourceSettings
@@ -73,16 +73,20 @@ def ingest(
         progress: told of files done.
 
     Raises:
+        ServiceError: a PACS cannot be reached; what was fetched is kept for the next run.
         UsageError: a source's path or table is missing or wrong, it would read what this project writes, or it gave images and gives none any more.
             Nothing was written then.
     """
     started = time.monotonic()
     _refuse_own_folders(project, sources)
+    sources, missing = fetch_remote(project, sources, key, progress or silent)
     readers = tuple(open_reader(source, harmonize, key) for source in sources)
     intake, before = read_intake(project.intake), _rows_before(project)
     work = Work(project, {reader.source.name: reader for reader in readers}, harmonize, key, executor, progress or silent)
     shutil.rmtree(work.unpacked, ignore_errors=True)
-    found = expand(find_files(readers), intake, readers, executor, work.unpacked, work.progress)
+    found = expand(pl.concat([find_files(readers), missing]), intake, readers, executor, work.unpacked, work.progress)
+    readers = with_participants(readers, found)
+    work = replace(work, readers={reader.source.name: reader for reader in readers})
     other = settle_other(found.filter(pl.col("state") != "file"), intake)
     known = intake.join(other, on=FILE, how="anti")
     gathered = gather(found.filter(pl.col("state") == "file").drop("state"), known, _usable_ids(before, project), work)
@@ -105,6 +109,8 @@ def _refuse_own_folders(project: Project, sources: tuple[SourceSettings, ...]) -
     own = (project.workspace.resolve(), project.data.resolve())
     for source in sources:
         path = source.path.resolve()
+        if source.kind == "dicomweb" or project.inbox.resolve() in path.parents:
+            continue
         if any(folder.is_relative_to(path) or path.is_relative_to(folder) for folder in own):
             raise SourceError(source.name, "path", "holds the project's own workspace or data, or lies in them; name the folder of the images alone")
 

@@ -87,6 +87,11 @@ class Project:
         return self.workspace / "review"
 
     @property
+    def inbox(self) -> Path:
+        """What was fetched from a PACS, one folder a source; identified data."""
+        return self.workspace / "inbox"
+
+    @property
     def models(self) -> Path:
         """Generators, probes and encoders that were trained here."""
         return self.workspace / "models"

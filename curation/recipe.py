@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -63,6 +64,9 @@ class SourceSettings(Frozen):
         description="name space of patient ids: sources that call a patient by the same id name the same one here; default: the source's own name",
     )
     columns: dict[str, str] = Field(default_factory=dict, description="record column = table column")
+    text: str | None = Field(default=None, exclude_if=lambda value: value is None, description="column of the table that holds the report")
+    keep_text: bool = Field(default=False, exclude_if=lambda value: not value, description="keep the report, without what identifies; else it is not read")
+    structures: dict[str, str] = Field(default_factory=dict, exclude_if=lambda value: not value, description="value or label in a label map = what it means")
     values: dict[str, dict[str, str]] = Field(default_factory=dict, description="record column = {value in the table = value in the record}")
 
     @model_validator(mode="after")
@@ -73,10 +77,14 @@ class SourceSettings(Frozen):
             raise ValueError(f"`{given[0]}` is for dicomweb sources only")
         elif "path" not in self.model_fields_set:
             raise ValueError(f"a {self.kind} source needs `path`")
-        if self.kind in ("raster", "nifti") and self.modality is None and "modality" not in self.columns:
+        if self.kind == "raster" and self.modality is None and "modality" not in self.columns:
             raise ValueError(f"a {self.kind} source needs `modality`, its files do not say it")
-        if self.table is None and (self.key or self.label or self.patient or self.columns):
-            raise ValueError("`key`, `label`, `patient` and `columns` need a `table`")
+        if self.table is None and (self.key or self.label or self.patient or self.columns or self.text):
+            raise ValueError("`key`, `label`, `patient`, `text` and `columns` need a `table`")
+        if self.keep_text and self.text is None:
+            raise ValueError("`keep_text` needs `text`, the column of the table that holds the report")
+        if not all(re.fullmatch(r"[A-Za-z0-9 ._+()/-]{1,40}", name) for name in self.structures.values()):
+            raise ValueError("`structures` have names of at most 40 letters, digits and . _ + ( ) / -")
         if self.table is not None and self.key is None:
             raise ValueError("a `table` needs `key`, the column that names the image")
         return self

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from adaptation.recipe import FinetuneSettings
-from curation.errors import RecipeError, SourceError
+from curation.errors import RecipeError, SourceError, UsageError
 from curation.recipe import Frozen, GapSettings, HarmonizeSettings, SourceSettings, SplitSettings
 from synthesis.recipe import SynthesisSettings
 from validation.recipe import ReleaseSettings, ReviewSettings
@@ -90,6 +90,7 @@ def read_settings(path: Path) -> Settings:
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
         raise RecipeError(path, "syntax", str(error), int(line[1]) if line else None) from error
+    _read_fitted(content, path)
     try:
         settings = Settings(**content)
     except ValidationError as error:
@@ -101,6 +102,23 @@ def read_settings(path: Path) -> Settings:
         raise RecipeError(path, key, _sentence(first), find_line(text, first["loc"])) from error
     _refuse_same_names(settings, path, text)
     return settings.model_copy(update={"source": tuple(_resolve(source, path.parent) for source in settings.source)})
+
+
+FITTED = (("mr", "nyul"), ("colour", "stain_reference"))
+"""Keys of [harmonize] whose values stand in a file of `curaloop harmonize --fit`."""
+
+
+def _read_fitted(content: dict[str, Any], path: Path) -> None:
+    """Put the values of files that were fitted on train in the place of the files' names: what counts, and is hashed, are the values."""
+    from curation.harmonize.fitting import read_fitted
+
+    for table, key in FITTED:
+        part = content.get("harmonize", {}).get(table, {})
+        if isinstance(part.get(key), str) and part[key]:
+            try:
+                part[key] = read_fitted(path.parent / Path(part[key]).expanduser())
+            except UsageError as error:
+                raise RecipeError(path, f"harmonize.{table}.{key}", error.reason, find_line(path.read_text(), ("harmonize", table, key))) from error
 
 
 def _sentence(error: Any) -> str:
@@ -123,7 +141,8 @@ def _resolve(source: SourceSettings, folder: Path) -> SourceSettings:
     def absolute(path: Path) -> Path:
         return Path(os.path.normpath(folder.resolve() / path.expanduser()))
 
-    return source.model_copy(update={"path": absolute(source.path), "table": absolute(source.table) if source.table else None})
+    path = source.path if source.kind == "dicomweb" else absolute(source.path)
+    return source.model_copy(update={"path": path, "table": absolute(source.table) if source.table else None})
 
 
 def locate(error: SourceError, path: Path, settings: Settings) -> RecipeError:

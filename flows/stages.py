@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from validation.review.status import ReviewStatus
 
 Report = TypeVar("Report")
+PLACES = {"path", "table", "url", "token_env", "user_env", "password_env"}
+"""Keys of a source that say where something lies."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ def record(work: Work, stage: str, report: Report) -> Report:
 
 def recipe_sha256(settings: Settings) -> str:
     """Return the hash of everything in the recipe that changes a result: not where things lie or run."""
-    content = settings.model_dump(mode="json", exclude={"services": True, "run": True, "release": {"remote"}, "source": {"__all__": {"path", "table"}}})
+    content = settings.model_dump(mode="json", exclude={"services": True, "run": True, "release": {"remote"}, "source": {"__all__": PLACES}})
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,0 +1,309 @@
+"""A PACS over DICOMweb: studies are looked for with QIDO-RS, their instances fetched with WADO-RS into a folder that is then read like any other.
+
+What is in the folder is not fetched again, so a run that was stopped by whatever goes on where it ended. Names are keyed hashes, never UIDs. Bytes are
+stored as they come; nothing of them is parsed here. No message holds a UID: the addresses that `requests` quotes do.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import logging
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+from curation.errors import ServiceError, SourceError
+from curation.progress import Progress
+from curation.pseudonyms import pseudonym
+from curation.recipe import SourceSettings
+from curation.sources.walk import PARTIAL
+
+if TYPE_CHECKING:
+    import requests
+    from dicomweb_client.web import DICOMwebClient
+
+T = TypeVar("T")
+PAGE = 200
+CONNECTIONS = 4
+TIMEOUT_S = 60.0
+MAX_FILE_BYTES = 4 << 30
+COPY_BYTES = 1 << 20
+BUSY = (408, 429, 502, 503, 504)
+"""Answers after which the same question is asked again."""
+NO_ENTRY = (401, 403)
+STUDY, SERIES, INSTANCE, DATE, MODALITY = "0020000D", "0020000E", "00080018", "00080020", "00080060"
+STUDY_DESCRIPTION, SERIES_DESCRIPTION = "00081030", "0008103E"
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often a question is asked again, and after how long: 2, 4, 8 … times `wait_ms`."""
+
+    attempts: int = 5
+    wait_ms: int = 1000
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What one visit brought.
+
+    Attributes:
+        listed: instances that the server has for the recipe's filter.
+        fetched: of these, those that came now.
+        missing: names of files that the server lists but does not give.
+    """
+
+    listed: int
+    fetched: int
+    missing: tuple[str, ...]
+
+
+class _NotGiven(Exception):  # noqa: N818 - it never leaves this module
+    """The server has its reasons not to give one instance."""
+
+
+def fetch(source: SourceSettings, folder: Path, secret: bytes, progress: Progress, patience: Patience = Patience()) -> Fetched:
+    """Bring every instance that matches the recipe, and is not there yet, into `folder`.
+
+    Raises:
+        SourceError: an environment variable that the recipe names is not set.
+        ServiceError: the server cannot be reached, refuses the login, or does not speak DICOMweb. What was fetched stays.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for partial in folder.rglob(f"*{PARTIAL}"):
+        partial.unlink()
+    session = _open_session(source)
+    visit = _Visit(source, folder, secret, session, _open_client(source, session), patience)
+    logging.getLogger("dicomweb_client").disabled = True
+    listed = fetched = 0
+    missing: list[str] = []
+    try:
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            for wanted in visit.find_series():
+                listed += len(wanted)
+                absent = [place for place in wanted if not place.path.exists()]
+                for place, came in zip(absent, pool.map(visit.bring, absent), strict=True):
+                    fetched += came
+                    missing += [] if came else [place.path.relative_to(folder).as_posix()]
+                    progress(listed - len(absent) + fetched, listed, f"fetching {source.name}")
+    finally:
+        session.close()
+    return Fetched(listed, fetched, tuple(missing))
+
+
+def _open_session(source: SourceSettings) -> requests.Session:
+    import requests
+
+    session = requests.Session()
+    if source.token_env:
+        session.headers["Authorization"] = f"Bearer {_read_variable(source, 'token_env', source.token_env)}"
+    if source.user_env and source.password_env:
+        session.auth = (_read_variable(source, "user_env", source.user_env), _read_variable(source, "password_env", source.password_env))
+    return session
+
+
+def _open_client(source: SourceSettings, session: requests.Session) -> DICOMwebClient:
+    from dicomweb_client.web import DICOMwebClient
+
+    client = DICOMwebClient((source.url or "").rstrip("/"), session=session, timeout=TIMEOUT_S, permissive_uid=True)
+    client.set_http_retry_params(retry=False)  # `_Visit.ask` asks again, also when an answer breaks off
+    return client
+
+
+def _read_variable(source: SourceSettings, key: str, name: str) -> str:
+    value = os.environ.get(name, "")
+    if not value:
+        raise SourceError(source.name, key, f"the environment variable {name} is not set")
+    return value
+
+
+@dataclass(frozen=True)
+class _Place:
+    """One instance: its address below the service, and where it is stored."""
+
+    address: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class _Visit:
+    source: SourceSettings
+    folder: Path
+    secret: bytes
+    session: requests.Session
+    client: DICOMwebClient
+    patience: Patience
+
+    def find_series(self) -> Iterator[list[_Place]]:
+        """Yield the instances of each series that the recipe asks for."""
+        filters = {"StudyDate": self._dates(), "ModalitiesInStudy": self.source.modality}
+        search = {key: value for key, value in filters.items() if value}
+        for study in self._pages(STUDY, lambda **page: self.client.search_for_studies(search_filters=search, fields=["StudyDescription"], **page)):
+            if not self._is_in_time(_value(study, DATE)):
+                continue
+            uid = _value(study, STUDY)
+            only = {"Modality": self.source.modality} if self.source.modality else {}
+            for series in self._pages(SERIES, self._search_series(uid, only)):
+                if self._is_wanted(study, series):
+                    yield self._instances(uid, _value(series, SERIES))
+
+    def _search_series(self, study: str, only: dict[str, str]) -> Callable[..., list[dict[str, Any]]]:
+        return lambda **page: self.client.search_for_series(study, search_filters=only, fields=["SeriesDescription"], **page)
+
+    def _instances(self, study: str, series: str) -> list[_Place]:
+        found = self._pages(INSTANCE, lambda **page: self.client.search_for_instances(study, series, **page))
+        below = self.folder / pseudonym(self.secret, f"inbox:{self.source.name}", f"{study}|{series}")
+        return [self._place(study, series, _value(instance, INSTANCE), below) for instance in found]
+
+    def _place(self, study: str, series: str, instance: str, below: Path) -> _Place:
+        address = f"studies/{quote(study, safe='')}/series/{quote(series, safe='')}/instances/{quote(instance, safe='')}"
+        return _Place(address, below / f"{pseudonym(self.secret, f'inbox:{self.source.name}', instance)}.dcm")
+
+    def _dates(self) -> str:
+        first, last = (f"{day:%Y%m%d}" if day else "" for day in (self.source.from_date, self.source.to_date))
+        return f"{first}-{last}" if first or last else ""
+
+    def _is_in_time(self, day: str) -> bool:
+        """Say whether a study date is the recipe's, for servers that do not filter."""
+        first, _, last = self._dates().partition("-")
+        return not day or (first or day) <= day <= (last or day)
+
+    def _is_wanted(self, study: dict[str, Any], series: dict[str, Any]) -> bool:
+        """Say whether modality and description are the recipe's; descriptions are compared here, because servers differ about upper and lower case."""
+        if self.source.modality and _value(series, MODALITY) not in ("", self.source.modality):
+            return False
+        pattern = (self.source.description or "*").casefold()
+        texts = (_value(study, STUDY_DESCRIPTION), _value(series, SERIES_DESCRIPTION))
+        return any(fnmatch.fnmatchcase(text.casefold(), pattern) for text in texts)
+
+    def _pages(self, tag: str, search: Callable[..., list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+        """Yield every answer once, page by page, until a page brings nothing new; servers may give smaller pages than asked, or always the same."""
+        seen: set[str] = set()
+        offset = 0
+        while True:
+            page = self.ask(lambda offset=offset: search(limit=PAGE, offset=offset))  # type: ignore[misc]
+            new = {_value(answer, tag): answer for answer in page if _value(answer, tag) not in seen}
+            new.pop("", None)
+            if not new:
+                return
+            yield from new.values()
+            seen |= set(new)
+            offset += len(page)
+
+    def bring(self, place: _Place) -> bool:
+        """Store one instance, all of it or nothing; False when the server does not give it."""
+        place.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = place.path.with_name(place.path.name + PARTIAL)
+        try:
+            self.ask(lambda: self._download(place.address, partial))
+            partial.replace(place.path)
+        except _NotGiven:
+            return False
+        finally:
+            partial.unlink(missing_ok=True)
+        return True
+
+    def _download(self, address: str, partial: Path) -> None:
+        """Write the one part of a multipart answer to a file."""
+        accept = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
+        url = f"{self.client.base_url}/{address}"
+        with self.session.get(url, headers=accept, stream=True, timeout=TIMEOUT_S) as response:
+            if response.status_code >= 400 and response.status_code not in (*BUSY, *NO_ENTRY):
+                raise _NotGiven
+            response.raise_for_status()
+            with partial.open("w+b") as file:
+                _write_part(response, file)
+                file.flush()
+                os.fsync(file.fileno())
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """Return the answer to a question, asked again after growing pauses when the server is busy or the line breaks."""
+        import requests
+        import retrying  # type: ignore[import-untyped]
+
+        again = retrying.Retrying(
+            stop_max_attempt_number=self.patience.attempts,
+            wait_exponential_multiplier=self.patience.wait_ms,
+            wait_exponential_max=60_000,
+            retry_on_exception=_is_passing,
+        )
+        try:
+            answer: T = again.call(question)
+        except requests.HTTPError as error:
+            raise self._failure(_say_status(_status_of(error))) from None
+        except requests.JSONDecodeError:
+            raise self._failure("does not answer in DICOM JSON; is the url that of its DICOMweb service?") from None
+        except requests.RequestException as error:
+            raise self._failure(f"the connection failed ({type(error).__name__}). What was fetched is kept; run again, and it goes on from there") from None
+        return answer
+
+    def _failure(self, reason: str) -> ServiceError:
+        return ServiceError(f"the PACS of source {self.source.name!r}", self.source.url or "", reason)
+
+
+def _is_passing(error: BaseException) -> bool:
+    """Say whether asking again may help."""
+    import requests
+
+    if isinstance(error, requests.HTTPError):
+        return _status_of(error) in BUSY
+    return isinstance(error, requests.ConnectionError | requests.Timeout | requests.exceptions.ChunkedEncodingError)
+
+
+def _status_of(error: requests.HTTPError) -> int:
+    return error.response.status_code if error.response is not None else 0
+
+
+def _say_status(status: int) -> str:
+    if status in NO_ENTRY:
+        return f"it refuses the login (HTTP {status}); see token_env, user_env and password_env of the source"
+    if status in BUSY:
+        return f"it is busy (HTTP {status}). What was fetched is kept; run again later, and it goes on from there"
+    return f"it does not understand the question (HTTP {status}); is the url that of its DICOMweb service?"
+
+
+def _write_part(response: requests.Response, file: Any) -> None:
+    """Write the content of a multipart answer with one part; an answer that ends before its last mark is a broken connection."""
+    import requests
+
+    media_type = response.headers.get("Content-Type", "")
+    if media_type.startswith("application/dicom"):  # against the standard, but common; its length was checked by urllib3
+        _write_pieces(response.iter_content(COPY_BYTES), file)
+        return
+    _, found, value = media_type.partition("boundary=")
+    mark = b"\r\n--" + value.partition(";")[0].strip().strip('"').encode()
+    if not found:
+        raise _NotGiven
+    pieces, start = response.iter_content(COPY_BYTES), b""
+    while b"\r\n\r\n" not in start:
+        piece = next(pieces, b"")
+        if not piece or len(start) > COPY_BYTES:
+            raise requests.ConnectionError("the answer has no part")
+        start += piece
+    size = _write_pieces([start.partition(b"\r\n\r\n")[2]], file) + _write_pieces(pieces, file)
+    place = max(0, size - len(mark) - 16)
+    file.seek(place)
+    end = file.read().rfind(mark + b"--")
+    if end < 0:
+        raise requests.ConnectionError("the answer is cut short")
+    file.truncate(place + end)
+
+
+def _write_pieces(pieces: Any, file: Any) -> int:
+    size = 0
+    for piece in pieces:
+        size += file.write(piece)
+        if size > MAX_FILE_BYTES:
+            raise _NotGiven
+    return size
+
+
+def _value(answer: dict[str, Any], tag: str) -> str:
+    """Return the first value of an element of a DICOM JSON answer as text; empty when it has none."""
+    element = answer.get(tag)
+    values = element.get("Value") if isinstance(element, dict) else None
+    return str(values[0]) if isinstance(values, list) and values and isinstance(values[0], str | int | float) else ""
