@@ -86,7 +86,8 @@ def prove_task(task: str, rows: pl.DataFrame, variants: dict[str, Features], lab
     Args:
         task: its name.
         rows: N real rows; those without site, label or split are left out.
-        variants: `(N, F)` features of each variant, in the order of the steps of harmonization; ComBat on the last of them is added here.
+        variants: `(N, F)` features of each variant, in the order of the steps of harmonization; ComBat on the last of them is added here. Without
+            any, the answer only counts, and warns when nothing could be measured.
         label: column of what must survive.
         settings: of the probes and of ComBat; `combat` names the column of the site (`off` is read as `site`).
     """
@@ -122,8 +123,9 @@ def _measure(task: str, column: str, label: str, cohort: _Cohort) -> SiteProof:
     counted = [dict(cohort.rows[name].value_counts().sort(name).iter_rows()) for name in (column, "label")]
     about: dict[str, Any] = {"task": task, "column": column, "label_column": label, "sites": counted[0], "labels": counted[1]}
     about |= {"train_images": int(cohort.side("train").sum()), "test_images": int(test.sum()), "test_patients": patients, "cramers_v": round(v, 4)}
-    if (reason := _why_not(cohort, counted[0], counted[1])) is not None:
-        return SiteProof(**about, warnings=(reason,))
+    reason = _why_not(cohort, counted[0], counted[1])
+    if reason is not None or not cohort.variants:
+        return SiteProof(**about, warnings=(reason,) if reason else ())
     warnings = _warn(column, label, v, pair, patients)
     try:
         corrected = fit_correction(cohort.rows, list(cohort.variants.values())[-1], cohort.settings).apply(cohort.rows, list(cohort.variants.values())[-1])

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from flows.commands import machine, stages, versions
+from flows.commands.harmonize import harmonize
 from flows.doorstep import Call, Doorstep
 
 app = typer.Typer(
@@ -50,6 +51,7 @@ app.command("init", rich_help_panel=BEGIN)(machine.init)
 app.command("demo", rich_help_panel=BEGIN)(machine.demo)
 app.command("run", rich_help_panel=LOOP)(stages.run)
 app.command("ingest", rich_help_panel=LOOP)(stages.ingest)
+app.command("harmonize", rich_help_panel=LOOP)(harmonize)
 app.command("curate", rich_help_panel=LOOP)(stages.curate)
 app.command("gaps", rich_help_panel=LOOP)(stages.gaps)
 app.command("synthesize", rich_help_panel=LOOP)(stages.synthesize)

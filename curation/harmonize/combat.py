@@ -159,10 +159,10 @@ def _regress(values: Floats, member: npt.NDArray[np.int64], known: Floats, sites
     design = np.hstack([np.eye(sites)[member], known])
     if np.linalg.matrix_rank(design) < design.shape[1]:
         raise UsageError("the covariates to preserve cannot be told from the sites (one decides the other): preserve fewer, or do without ComBat")
-    solution: Floats = np.linalg.lstsq(design, values, rcond=None)[0]
+    solution = np.asarray(np.linalg.lstsq(design, values, rcond=None)[0], np.float64)
     shares: Floats = np.bincount(member, minlength=sites) / len(member)
-    residual = np.asarray(values - design @ solution, np.float64)
-    scale: Floats = np.sqrt(np.mean(residual**2, axis=0))
+    residual = values - design @ solution
+    scale = np.asarray(np.sqrt(np.mean(residual**2, axis=0)), np.float64)
     scale[scale < 1e-7 * np.maximum(1.0, np.abs(values).max(0))] = 0.0
     return shares @ solution[:sites], solution[sites:], scale
 

@@ -16,6 +16,7 @@ from curation.harmonize.crop import apply_box, find_box
 from curation.harmonize.ct import harmonize_ct
 from curation.harmonize.label_maps import follow_image, follow_volume
 from curation.harmonize.mr import harmonize_mr
+from curation.harmonize.pet import harmonize_pet
 from curation.harmonize.xray import harmonize_xray
 from curation.modalities import family_of
 from curation.pixels import Pixels
@@ -25,7 +26,7 @@ from curation.records import ValueUnit
 CODE_VERSION = 1
 """Goes up when the same settings give other pixels, so that images are made again."""
 
-Recipe = Literal["ct", "mr", "xray", "colour"]
+Recipe = Literal["ct", "mr", "pt", "xray", "colour"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def choose_recipe(modality: str, pixels: Pixels) -> Recipe:
     if family is None:
         raise ImageError("MODALITY", "the modality is not one that is taken in")
     if pixels.ndim == 3 and not _is_rgb(pixels):
-        return "ct" if family == "ct" else "mr"
+        return "ct" if family == "ct" else "pt" if modality in ("PT", "NM") else "mr"
     if pixels.ndim not in (2, 3):
         raise ImageError("SHAPE", f"an image with {pixels.ndim} axes")
     return "colour" if family == "colour" or pixels.ndim == 3 else "xray"
@@ -112,7 +113,7 @@ def _follow(acquired: Acquired, label_map: Pixels, made: Harmonized) -> Pixels:
 def _harmonize_pixels(acquired: Acquired, settings: HarmonizeSettings) -> Harmonized:
     recipe = choose_recipe(acquired.modality, acquired.pixels)
     sha256 = recipe_sha256(recipe, settings)
-    if recipe in ("ct", "mr"):
+    if recipe in ("ct", "mr", "pt"):
         return _harmonize_volume(acquired, recipe, settings, sha256)
     pixels = harmonize_colour(acquired.pixels, settings.colour) if recipe == "colour" else harmonize_xray(acquired.pixels, settings.xray)
     return Harmonized(pixels, _resized_spacing(acquired, pixels), None, "16-bit" if pixels.dtype == np.uint16 else "8-bit", sha256)
@@ -124,6 +125,9 @@ def _harmonize_volume(acquired: Acquired, recipe: Recipe, settings: HarmonizeSet
     if recipe == "ct":
         hu, spacing_mm, affine = harmonize_ct(acquired.pixels, acquired.spacing_mm, acquired.affine, settings.ct)
         return Harmonized(hu, spacing_mm, affine, "HU", sha256)
+    if recipe == "pt":
+        values, spacing_mm, affine = harmonize_pet(acquired.pixels, acquired.affine, settings.pt)
+        return Harmonized(values, spacing_mm, affine, acquired.value_unit or "counts", sha256)
     z, spacing_mm, affine = harmonize_mr(acquired.pixels, acquired.affine, settings.mr)
     return Harmonized(z, spacing_mm, affine, "z", sha256)
 
