@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from curation.dicom_kinds import kind_of
 from curation.errors import ImageError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ RUST_PANIC = "PanicException"
 """The RLE decoder is written in Rust, and its panics are no `Exception` and cannot be imported."""
 
 PREAMBLE_BYTES = 132
+START_BYTES = 16 << 10
 DEFLATED_SYNTAX = b"1.2.840.10008.1.2.1.99"
 UNDEFINED_LENGTH = 0xFFFFFFFF
 FIRST_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x02", b"\x00\x08")
@@ -52,6 +54,10 @@ def guarded(code: str = "CORRUPT", reason: str = "an element of the file cannot 
         if error.errno is None:  # a decoder's word on the bytes, not the system's on the file
             raise ImageError(code, f"{reason} ({type(error).__name__})") from None
         raise ImageError("UNREADABLE", f"the file cannot be read: {error.strerror or 'input error'}") from None
+    except MemoryError:
+        raise ImageError("MEMORY", "reading it needs more memory than there is") from None
+    except RecursionError:
+        raise ImageError("NESTED", "its elements are nested too deeply") from None
     except (*PARSE_ERRORS, InvalidDicomError, BytesLengthException) as error:
         raise ImageError(code, f"{reason} ({type(error).__name__})") from None
     except BaseException as error:
@@ -62,8 +68,13 @@ def guarded(code: str = "CORRUPT", reason: str = "an element of the file cannot 
         logger.disabled = was_disabled
 
 
-def open_dataset(path: Path, tags: list[str] | None = None) -> Dataset:
-    """Return the data set at `path`: all of it, or only `tags`.
+def open_dataset(path: Path, tags: list[str] | None = None, content: bytes | None = None) -> Dataset:
+    """Return the data set at `path`: all of it, or at least `tags` of what lies before the pixels.
+
+    Args:
+        path: the file.
+        tags: keywords that are asked for; none for the whole file.
+        content: the bytes of the whole file, when the caller has them.
 
     Raises:
         ImageError: UNREADABLE, EMPTY, NOT_DICOM, TRUNCATED, TOO_LARGE or CORRUPT.
@@ -71,15 +82,36 @@ def open_dataset(path: Path, tags: list[str] | None = None) -> Dataset:
     from pydicom import dcmread
 
     with guarded():
+        scanned = _scan_start(path) if tags is not None and content is None else _scan_whole(path, content)
+        if scanned is not None:
+            return scanned
         has_magic = _check_start(path)
         dataset = dcmread(path, force=not has_magic, specific_tags=list(tags) if tags else None, stop_before_pixels=tags is not None)
-        if not has_magic and not _is_image_without_magic(dataset):
-            raise ImageError("NOT_DICOM", "the file has no DICOM mark and does not begin with a known image")
+        if not has_magic and kind_of(str(dataset.get("SOPClassUID", ""))) == "unknown":
+            raise ImageError("NOT_DICOM", "the file has no DICOM mark and does not begin with a known object")
         if tags is None and is_cut_short(dataset):
             raise ImageError("TRUNCATED", "an element is longer than what is left of the file")
         if "TransferSyntaxUID" not in dataset.file_meta:
             dataset.file_meta.TransferSyntaxUID = _assumed_syntax(dataset)
         return dataset
+
+
+def _scan_start(path: Path) -> Dataset | None:
+    """Return what lies before the pixels, when the beginning of the file holds all of it and it is plain."""
+    from curation.dicom_scan import scan
+
+    with path.open("rb", buffering=0) as stream:
+        start = stream.read(START_BYTES)
+    return scan(start, is_whole=len(start) < START_BYTES, with_pixels=False)
+
+
+def _scan_whole(path: Path, content: bytes | None) -> Dataset | None:
+    """Return the data set of a plain uncompressed file."""
+    from curation.dicom_scan import scan
+
+    if content is None and path.stat().st_size > MAX_FILE_BYTES:
+        return None
+    return scan(path.read_bytes() if content is None else content)
 
 
 def _check_start(path: Path) -> bool:
@@ -112,10 +144,6 @@ def _refuse_bomb(path: Path) -> None:
             raise ImageError("TOO_LARGE", f"the deflated file grows more than {MAX_INFLATION} times")
 
 
-def _is_image_without_magic(dataset: Dataset) -> bool:
-    return is_image_class(str(dataset.get("SOPClassUID", "")), has_rows=False)
-
-
 def _assumed_syntax(dataset: Dataset) -> Any:
     """Return the transfer syntax that the file was read with when it does not name one."""
     from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -137,9 +165,5 @@ def is_cut_short(dataset: Dataset) -> bool:
 
 def is_image_class(sop_class_uid: str, *, has_rows: bool) -> bool:
     """Return whether the SOP class stores pixels of a patient; a class unknown to the standard counts when it has rows."""
-    from pydicom.uid import UID
-
-    name = UID(sop_class_uid).name
-    if name == sop_class_uid:
-        return bool(sop_class_uid) and has_rows
-    return "Image Storage" in name and not name.startswith("RT ")
+    kind = kind_of(sop_class_uid)
+    return kind == "image" or (kind == "unknown" and bool(sop_class_uid) and has_rows)
