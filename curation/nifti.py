@@ -1,155 +1,190 @@
-"""NIfTI to a volume in known orientation: what the header leaves open or says twice differently is refused, never guessed.
+"""NIfTI to volumes in known orientation: what the header leaves open or says twice differently is refused, never guessed.
 
-Only voxels, spacing and the affine come out; free text fields, extensions and gzip names stay behind.
+Only voxels, spacing and the affine come out; free text fields, extensions and gzip names stay behind. A file of several volumes (4-D) gives one image a volume.
 """
 
 from __future__ import annotations
 
 import io
-import re
+import json
 import zlib
-from pathlib import PurePosixPath
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from curation.acquired import Acquired
 from curation.errors import ImageError
+from curation.nifti_header import (
+    HEADER_BYTES,
+    Affine,
+    Shape,
+    declared_dtype,
+    declared_shape,
+    is_pair,
+    parse_header,
+    read_affine,
+    seconds_between_volumes,
+    voxel_offset,
+)
 from curation.pixels import Pixels
+from curation.sources.bids import is_label_map
 
 MAX_VOXEL_BYTES = 2 << 30
-MAX_SPACING_MM = 100.0
-_HEADER_BYTES = 540
-_REAL_KINDS = "iuf"
-_LABEL_WORDS = re.compile(r"^(labels?|seg|dseg|segmentation|masks?|brainmask)$")
+MAX_TRAILING_BYTES = 1 << 20
+TRAILING_BYTES = "TRAILING_BYTES"
+"""Note of a file that goes on behind its last voxel; what is there is not taken."""
 
-Affine = npt.NDArray[np.float64]
+
+@dataclass(frozen=True)
+class NiftiFile:
+    """One NIfTI file, its voxels as they are stored.
+
+    Attributes:
+        header: nibabel's, unchecked and unmended.
+        raw: `(T, D, H, W)`: volumes, slices, rows, columns.
+        affine: `(4, 4)` voxel index (column, row, slice) to RAS+ millimetres.
+        notes: codes of what was odd but harmless.
+    """
+
+    header: Any
+    raw: Pixels
+    affine: Affine
+    notes: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> Shape:
+        """Sizes of the axes."""
+        return declared_shape(self.header)
+
+    @property
+    def spacing_mm(self) -> tuple[float, ...]:
+        """Slices, rows, columns."""
+        return tuple(float(step) for step in self.header["pixdim"][3:0:-1])
+
+    @property
+    def is_whole(self) -> bool:
+        """All stored values are whole numbers."""
+        return self.raw.dtype.kind in "iu" or bool(np.array_equal(self.raw, np.rint(self.raw)))
+
+
+def open_nifti(content: bytes, voxels: bytes | None = None) -> NiftiFile:
+    """Return what is in the bytes of a `.nii` or `.nii.gz` file, or of a pair.
+
+    Args:
+        content: the whole file, or the `.hdr` of a pair; whether it is packed is seen from its bytes.
+        voxels: the `.img` of a pair.
+
+    Raises:
+        ImageError: TRUNCATED, CRC, HEADER, PAIR, DTYPE, VECTOR, SHAPE, LENGTH, SPACING, UNITS, ORIENTATION_UNKNOWN, ORIENTATION_CONFLICT, TOO_LARGE or BOMB.
+    """
+    header = parse_header(_unpack(content, HEADER_BYTES, to_end=False)[0] if _is_packed(content) else content[:HEADER_BYTES])
+    if is_pair(header) != (voxels is not None):
+        raise ImageError("PAIR", "a pair of header (.hdr) and voxels (.img) is not complete, or the header says that it is none")
+    shape, dtype, offset = declared_shape(header), declared_dtype(header), voxel_offset(header)
+    need = offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if need - offset > MAX_VOXEL_BYTES:
+        raise ImageError("TOO_LARGE", "the header declares more than 2 GiB of voxels")
+    stored, is_longer = _take(content if voxels is None else voxels, need)
+    raw = np.frombuffer(stored, dtype, int(np.prod(shape)), offset).reshape(shape[::-1])
+    return NiftiFile(header, raw, read_affine(header), (TRAILING_BYTES,) if is_longer else ())
 
 
 def read_nifti(content: bytes, path: str, modality: str, patient: str) -> Acquired:
-    """Return the volume in the bytes of a `.nii` or `.nii.gz` file.
+    """Return the volume in a file that holds one.
 
     Args:
-        content: the whole file; whether it is packed is seen from its bytes.
+        content: the whole file.
         path: relative path, only asked whether it names a label map.
         modality: DICOM code.
         patient: raw patient identifier.
 
     Raises:
-        ImageError: TRUNCATED, CRC, HEADER, PAIR, DTYPE, FOUR_D, SHAPE, SPACING, UNITS, ORIENTATION_UNKNOWN, ORIENTATION_CONFLICT, SLOPE,
-            NOT_FINITE, LABEL_MAP, TOO_LARGE or BOMB.
+        ImageError: as `open_nifti`, and FOUR_D, SLOPE, NOT_FINITE or LABEL_MAP.
     """
-    header, voxels = _split(content)
-    raw = _raw_voxels(header, voxels)
-    affine = read_affine(header)
-    if is_label_map(path) and _is_whole(raw):
+    file = open_nifti(content)
+    if is_label_map(path) and file.is_whole:
         raise ImageError("LABEL_MAP", "a label map is not an image")
-    volume = _scaled(raw, header)
-    spacing_mm = tuple(float(step) for step in header["pixdim"][3:0:-1])
-    return Acquired(volume, modality, patient, spacing_mm, affine)
+    if file.shape.volumes > 1:
+        raise ImageError("FOUR_D", "the file holds several volumes, and it is not said which one is the image")
+    return Acquired(_scaled(file.raw[0], file.header), modality, patient, file.spacing_mm, file.affine, notes=file.notes)
 
 
-def is_label_map(path: str) -> bool:
-    """Say whether a relative path names a label map: a BIDS derivative, or a word like `seg`, `mask`, `label` in the file's name."""
-    parts = PurePosixPath(path)
-    words = re.split(r"[_.\-\s]", parts.name.lower())
-    return "derivatives" in parts.parts[:-1] or any(_LABEL_WORDS.match(word) for word in words)
+def read_volumes(file: NiftiFile, modality: str, patient: str, b_values: tuple[float, ...] = ()) -> Iterator[Acquired | ImageError]:
+    """Yield one image a volume, or why it cannot be one. Of several, `attributes` says which volume, its b-value or its time.
+
+    Args:
+        file: what was opened.
+        modality: DICOM code.
+        patient: raw patient identifier.
+        b_values: of every volume, in s/mm2; empty when not known.
+
+    Raises:
+        ImageError: SLOPE, or NOT_FINITE, in the only volume.
+    """
+    step_s = None if b_values else seconds_between_volumes(file.header)
+    for index, raw in enumerate(file.raw):
+        attributes: dict[str, float] = {"volume_index": index} if len(file.raw) > 1 else {}
+        if b_values:
+            attributes["b_value"] = b_values[index]
+        elif attributes and step_s:
+            attributes["time_s"] = round(index * step_s, 6)
+        fields = {"attributes": json.dumps(attributes, sort_keys=True)} if attributes else {}
+        try:
+            yield Acquired(_scaled(raw, file.header), modality, patient, file.spacing_mm, file.affine, fields, notes=file.notes)
+        except ImageError as error:
+            if len(file.raw) == 1:
+                raise
+            yield error
 
 
-def _is_whole(raw: Pixels) -> bool:
-    return raw.dtype.kind in "iu" or bool(np.array_equal(raw, np.rint(raw)))
+def parse_b_values(content: bytes, volumes: int) -> tuple[float, ...]:
+    """Return the b-values in the text of a `.bval` file.
+
+    Raises:
+        ImageError: B_VALUES, not one number of at least 0 a volume.
+    """
+    try:
+        found = tuple(float(word) for word in content.decode("ascii").split())
+    except ValueError:
+        found = ()
+    if len(found) != volumes or not all(0 <= value < 1e5 for value in found):
+        raise ImageError("B_VALUES", "the file of b-values beside the image does not hold one number a volume")
+    return found
 
 
-def _split(content: bytes) -> tuple[Any, bytes]:
-    """Return the header (nibabel, unchecked and unmended) and the voxel bytes."""
-    packed = content.startswith(b"\x1f\x8b")
-    header = parse_header(_unpack(content, _HEADER_BYTES, to_end=False) if packed else content[:_HEADER_BYTES])
-    need = _needed_bytes(header)
-    unpacked = _unpack(content, need, to_end=True) if packed else content
+def _is_packed(content: bytes) -> bool:
+    return content.startswith(b"\x1f\x8b")
+
+
+def _take(content: bytes, need: int) -> tuple[bytes, bool]:
+    """Return at least the first `need` bytes, unpacked, and whether more follow."""
+    unpacked, behind = _unpack(content, need, to_end=True) if _is_packed(content) else (content, len(content) - need)
     if len(unpacked) < need:
         raise ImageError("TRUNCATED", "the file ends before the last voxel")
-    return header, unpacked[int(header["vox_offset"]) : need]
+    if behind > MAX_TRAILING_BYTES:
+        raise ImageError("LENGTH", "the file holds much more than its header declares")
+    return unpacked, behind > 0
 
 
-def parse_header(head: bytes) -> Any:
-    """Return the NIfTI header at the start of `head`, as it is written."""
-    import nibabel as nib
-    from nibabel.spatialimages import HeaderDataError
-    from nibabel.wrapstruct import WrapStructError
-
-    kind = nib.Nifti2Header if head[4:8] in (b"n+2\0", b"ni2\0") else nib.Nifti1Header
-    size = kind.template_dtype.itemsize
-    if len(head) < size:
-        raise ImageError("TRUNCATED", "the file ends inside the header")
-    try:
-        header = kind.from_fileobj(io.BytesIO(head[:size] + b"\0\0\0\0"), check=False)
-    except (WrapStructError, HeaderDataError, ValueError):
-        raise ImageError("HEADER", "the header cannot be read") from None
-    if bytes(header["magic"]).startswith(b"ni"):
-        raise ImageError("PAIR", "the voxels lie in another file (.img); convert the pair to one .nii file")
-    return header
-
-
-def _needed_bytes(header: Any) -> int:
-    """Return how many bytes header and voxels have together, after checking what they declare."""
-    shape = _declared_shape(header)
-    dtype = _declared_dtype(header)
-    offset = float(header["vox_offset"])
-    voxel_bytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if voxel_bytes > MAX_VOXEL_BYTES:
-        raise ImageError("TOO_LARGE", "the header declares more than 2 GiB of voxels")
-    if not int(header["sizeof_hdr"]) <= offset <= 1 << 20:
-        raise ImageError("HEADER", "the header says that the voxels begin at an impossible place")
-    return int(offset) + voxel_bytes
-
-
-def _declared_shape(header: Any) -> tuple[int, int, int]:
-    """Return columns, rows, slices."""
-    ndim = int(header["dim"][0])
-    if not 1 <= ndim <= 7 or any(int(size) < 1 for size in header["dim"][1 : ndim + 1]):
-        raise ImageError("SHAPE", "the header declares an impossible shape")
-    sizes = [int(size) for size in header["dim"][1 : ndim + 1]]
-    if any(size > 1 for size in sizes[3:]):
-        raise ImageError("FOUR_D", "the file holds several volumes, and it is not said which one is the image")
-    columns, rows, slices = [*sizes, 1, 1][:3]
-    if columns < 2 or rows < 2:
-        raise ImageError("SHAPE", "the volume has no area")
-    return columns, rows, slices
-
-
-def _declared_dtype(header: Any) -> np.dtype[Any]:
-    from nibabel.spatialimages import HeaderDataError
-
-    try:
-        dtype: np.dtype[Any] = header.get_data_dtype()
-    except (HeaderDataError, KeyError):
-        raise ImageError("DTYPE", "the header declares an unknown type of voxels") from None
-    if dtype.names or dtype.kind not in _REAL_KINDS or dtype.itemsize > 8:
-        raise ImageError("DTYPE", "the voxels are complex numbers, colours or of an unknown type")
-    return dtype
-
-
-def _unpack(content: bytes, need: int, *, to_end: bool) -> bytes:
-    """Return the first `need` bytes of a gzip stream; with `to_end`, go on to the end, so that its checksum is compared."""
+def _unpack(content: bytes, need: int, *, to_end: bool) -> tuple[bytes, int]:
+    """Return the first `need` bytes of a gzip stream; with `to_end`, go on to the end, so that its checksum is compared, and return how many follow."""
     from isal import igzip, igzip_lib
 
+    behind = 0
     try:
         with igzip.IGzipFile(fileobj=io.BytesIO(content)) as stream:
             unpacked: bytes = stream.read(need)
-            if to_end and stream.read(1 << 20) and stream.read(1):
-                raise ImageError("BOMB", "the file unpacks to much more than its header declares")
+            if to_end:
+                behind = len(stream.read(MAX_TRAILING_BYTES))
+                if behind and stream.read(1):
+                    raise ImageError("BOMB", "the file unpacks to much more than its header declares")
     except EOFError:
         raise ImageError("TRUNCATED", "the packed file ends early") from None
     except (OSError, zlib.error, igzip_lib.IsalError):  # type: ignore[misc]  # its stub declares an instance, not a class
         raise ImageError("CRC", "the packed file is damaged: its checksum does not match, or it cannot be unpacked") from None
-    return unpacked
-
-
-def _raw_voxels(header: Any, voxels: bytes) -> Pixels:
-    """Return `(D, H, W)` in the stored type."""
-    columns, rows, slices = _declared_shape(header)
-    return np.frombuffer(voxels, _declared_dtype(header)).reshape(slices, rows, columns)
+    return unpacked, behind
 
 
 def _scaled(raw: Pixels, header: Any) -> Pixels:
@@ -157,72 +192,12 @@ def _scaled(raw: Pixels, header: Any) -> Pixels:
     slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
     if not np.isfinite(slope) or (slope != 0 and not np.isfinite(intercept)):
         raise ImageError("SLOPE", "the header's slope or intercept is not a number")
-    if slope == 0 or (slope == 1 and intercept == 0):
-        native = raw.astype(raw.dtype.newbyteorder("="), copy=False)
-        volume = native if native.dtype == np.int16 else native.astype(np.float32)
-    else:
-        volume = (raw.astype(np.float64) * slope + intercept).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is found below
+        if slope == 0 or (slope == 1 and intercept == 0):
+            native = raw.astype(raw.dtype.newbyteorder("="), copy=False)
+            volume = native if native.dtype == np.int16 else native.astype(np.float32)
+        else:
+            volume = (raw.astype(np.float64) * slope + intercept).astype(np.float32)
     if volume.dtype.kind == "f" and not np.isfinite(volume).all():
         raise ImageError("NOT_FINITE", "some voxels are not numbers")
     return volume
-
-
-def read_affine(header: Any) -> Affine:
-    """Return the `(4, 4)` voxel index (column, row, slice) to RAS+ mm that the header states.
-
-    Raises:
-        ImageError: SPACING, UNITS, ORIENTATION_UNKNOWN (no code is set, or the matrix is singular), or ORIENTATION_CONFLICT (sform and qform put a
-            corner more than half a voxel apart, or disagree with the spacing).
-    """
-    spacing_mm = np.asarray(header["pixdim"][1:4], np.float64)
-    if not np.isfinite(spacing_mm).all() or (spacing_mm <= 0).any() or (spacing_mm > MAX_SPACING_MM).any():
-        raise ImageError("SPACING", "the voxel spacing is zero, negative or absurd")
-    if int(header["xyzt_units"]) & 7 not in (0, 2):
-        raise ImageError("UNITS", "the spacing is not in millimetres")
-    stated = [affine for affine in (_sform(header), _qform(header, spacing_mm)) if affine is not None]
-    if not stated:
-        raise ImageError("ORIENTATION_UNKNOWN", "neither sform nor qform says where the voxels lie")
-    if not np.allclose(np.linalg.norm(stated[0][:3, :3], axis=0), spacing_mm, rtol=0.02):
-        raise ImageError("ORIENTATION_CONFLICT", "the orientation matrix and the voxel spacing disagree")
-    if len(stated) == 2 and _corner_distance(stated[0], stated[1], _declared_shape(header)) > spacing_mm.min() / 2:
-        raise ImageError("ORIENTATION_CONFLICT", "sform and qform put the voxels in different places")
-    return stated[0]
-
-
-def _sform(header: Any) -> Affine | None:
-    if int(header["sform_code"]) <= 0:
-        return None
-    affine = np.vstack([np.asarray([header["srow_x"], header["srow_y"], header["srow_z"]], np.float64), [0, 0, 0, 1]])
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        raise ImageError("ORIENTATION_UNKNOWN", "the orientation matrix (sform) is singular or not a number")
-    return affine
-
-
-def _qform(header: Any, spacing_mm: npt.NDArray[np.float64]) -> Affine | None:
-    """Return the affine of the quaternion; it may be longer than 1 by rounding."""
-    if int(header["qform_code"]) <= 0:
-        return None
-    b, c, d = (float(header[f"quatern_{axis}"]) for axis in "bcd")
-    length = b * b + c * c + d * d
-    offset = np.asarray([header[f"qoffset_{axis}"] for axis in "xyz"], np.float64)
-    if not np.isfinite([length, *offset]).all() or length > 1.001:
-        raise ImageError("ORIENTATION_UNKNOWN", "the quaternion (qform) is not a rotation")
-    a = np.sqrt(max(0.0, 1 - length))
-    rotation = np.array(
-        [
-            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
-            [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
-            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
-        ]
-    )
-    handedness = -1.0 if float(header["pixdim"][0]) < 0 else 1.0
-    affine = np.eye(4)
-    affine[:3, :3] = rotation * spacing_mm * np.array([1, 1, handedness])
-    affine[:3, 3] = offset
-    return affine
-
-
-def _corner_distance(one: Affine, other: Affine, shape: tuple[int, int, int]) -> float:
-    """Return the largest distance, in mm, between the corners of the volume under two affines."""
-    corners = np.array([[x, y, z, 1] for x in (0, shape[0] - 1) for y in (0, shape[1] - 1) for z in (0, shape[2] - 1)], np.float64)
-    return float(np.linalg.norm((corners @ (one - other).T)[:, :3], axis=1).max())

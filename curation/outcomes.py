@@ -11,10 +11,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from curation.dicom_kinds import ROUTED
 from curation.errors import ImageError
-from curation.sources.sniff import is_taken, promises_image, sniff
+from curation.sources.sniff import is_analyze_header, is_taken, promises_image, sniff
 
-SKIPPED = frozenset({"NOT_AN_IMAGE", "OTHER_KIND", "LABEL_MAP"})
+SKIPPED = frozenset({*ROUTED, "OTHER_KIND", "LABEL_MAP", "SIDECAR"})
 """Codes of files that are no images for us; all other codes go to quarantine."""
 
 READ_ERRORS = (
@@ -79,13 +80,15 @@ def refusal_of(path: str, error: ImageError, sha256: str | None) -> FileResult:
 def check_kind(path: str, head: bytes, kind: str) -> None:
     """Raise `ImageError` unless a file that begins with `head` is one that a source of this kind reads.
 
-    EMPTY and BAD_MAGIC go to quarantine, NOT_AN_IMAGE and OTHER_KIND are skipped.
+    EMPTY, ANALYZE and BAD_MAGIC go to quarantine, NOT_AN_IMAGE and OTHER_KIND are skipped.
     """
     if not head:
         raise ImageError("EMPTY", "the file has no bytes")
     found = sniff(head)
     if is_taken(found, kind):
         return
+    if is_analyze_header(head) and kind == "nifti":
+        raise ImageError("ANALYZE", "an Analyze 7.5 header does not say which side is left; convert the image to NIfTI")
     if promises_image(path, kind):
         raise ImageError("BAD_MAGIC", "the name promises an image, but the first bytes are not those of one")
     raise ImageError("NOT_AN_IMAGE", "not an image") if found == "other" else ImageError("OTHER_KIND", "an image of another kind than this source reads")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
@@ -16,7 +16,10 @@ from curation.intake import images_held, settle_owners
 from curation.pseudonyms import pseudonym
 from curation.recipe import HarmonizeSettings, SourceSettings
 from curation.sources.archives import MARK, Archive, member_place
-from curation.sources.table import Lookup, Table, read_table
+from curation.sources.bids import describe_name, strip_suffix
+from curation.sources.participants import NAME as PARTICIPANTS
+from curation.sources.participants import NOBODY, Participants, read_participants
+from curation.sources.table import Lookup, Table, add_fields, read_table
 from curation.sources.walk import walk
 
 READER_VERSION = 2
@@ -44,6 +47,7 @@ class Reader:
     table_sha256: str
     odd_paths: dict[str, str] = field(default_factory=dict)
     archives: dict[str, Archive] = field(default_factory=dict)
+    participants: Participants = NOBODY
 
     def real_path(self, path: str) -> Path:
         """Return what to open for a printable path."""
@@ -55,13 +59,18 @@ class Reader:
         return self.source.path / path if self.source.path.is_dir() else self.source.path
 
     def look_up(self, path: str, series_key: str | None = None) -> Lookup:
-        """Return what recipe and table say of a file; `series_key` is the header's value that the table is matched with."""
-        return self.table.look_up(series_key if series_key is not None else _key_of(path, self.source.matches), self.secret)
+        """Return what recipe, table, `participants.tsv` and a BIDS name say of a file; `series_key` is the header's value that the table is matched with."""
+        found = self.table.look_up(series_key if series_key is not None else _key_of(path, self.source.matches), self.secret)
+        if self.source.kind != "nifti" or found.problem:
+            return found
+        return add_fields(found, self.participants.fields_of(path, self.secret), describe_name(path, self.secret))
 
     def lookup_id(self, path: str) -> str:
         """Return a keyed hash of what the table says of a file."""
         lookup = self.look_up(path)
-        return pseudonym(self.secret, "lookup", json.dumps([lookup.patient, lookup.fields, lookup.problem], sort_keys=True))
+        return pseudonym(
+            self.secret, "lookup", json.dumps([lookup.patient, lookup.fields, lookup.problem, lookup.structures, lookup.text or ""], sort_keys=True)
+        )
 
 
 def _key_of(path: str, match: str) -> str:
@@ -69,7 +78,7 @@ def _key_of(path: str, match: str) -> str:
     name = path.rpartition("/")[2]
     if match == "name":
         return name
-    return name[:-7] if name.lower().endswith(".nii.gz") else Path(name).stem
+    return strip_suffix(name) if name.lower().endswith(".gz") else Path(name).stem
 
 
 def open_reader(source: SourceSettings, harmonize: HarmonizeSettings, secret: bytes) -> Reader:
@@ -88,6 +97,26 @@ def open_reader(source: SourceSettings, harmonize: HarmonizeSettings, secret: by
     content = hashlib.sha256(source.table.read_bytes()).hexdigest() if source.table else ""
     space = [source.patients] if source.patients else []
     return Reader(source, secret, table, _hash(recipes, fingerprint, CODE_VERSION, READER_VERSION, source.kind, *space), _hash(how, content))
+
+
+def with_participants(readers: tuple[Reader, ...], found: pl.DataFrame) -> tuple[Reader, ...]:
+    """Return the readers with what `participants.tsv` in folders of NIfTI files says (BIDS); one within an archive is not read.
+
+    Args:
+        readers: the sources of the recipe.
+        found: files of all sources (`FOUND`).
+    """
+    is_table = (pl.col("path") == PARTICIPANTS) | pl.col("path").str.ends_with(f"/{PARTICIPANTS}")
+    files = found.filter(is_table & (pl.col("state") == "file") & ~pl.col("path").str.contains(MARK, literal=True)).sort(FILE)
+    return tuple(_with_participants(reader, files.filter(pl.col("source") == reader.source.name)["path"].to_list()) for reader in readers)
+
+
+def _with_participants(reader: Reader, paths: list[str]) -> Reader:
+    if reader.source.kind != "nifti" or not paths:
+        return reader
+    participants = read_participants((path, reader.real_path(path)) for path in paths)
+    said = [(folder, sorted((key, sorted(row.items())) for key, row in table.rows.items())) for folder, table in sorted(participants.tables.items())]
+    return replace(reader, participants=participants, table_sha256=_hash(reader.table_sha256, json.dumps(said, default=str)))
 
 
 def _hash(*parts: object) -> str:
@@ -153,7 +182,7 @@ def make_plan(was: pl.DataFrame, units: pl.DataFrame, intake: pl.DataFrame, usab
     """
     gone = intake.join(was, on=FILE, how="anti").select(UNIT)
     was = was.rename({"unit": "old_unit"}).join(units, on=FILE, how="left").with_columns(unit=pl.coalesce("unit", "old_unit"))
-    fresh = was.filter(~pl.col("still"))
+    fresh = was.filter(~pl.col("still") | pl.col("unit").ne_missing(pl.col("old_unit")))
     moved = fresh.filter(pl.col("unit").ne_missing(pl.col("old_unit")))
     left = moved.select("source", pl.col("old_unit").alias("unit"))
     changed = pl.concat([fresh.select(UNIT), left, gone]).drop_nulls().unique()

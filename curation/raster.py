@@ -1,14 +1,18 @@
 """PNG, JPEG and TIFF to pixels: nothing but pixels comes out, no text, no EXIF, no bytes after the end.
 
-Every conversion is explicit: EXIF orientation is applied, palettes and CMYK become RGB, alpha is laid over black, 16-bit gray keeps its 16 bits.
+Every conversion is explicit: EXIF orientation is applied, palettes and CMYK become RGB, alpha is laid over black, 16-bit gray keeps its 16 bits, and white
+is the largest value. Each page of a TIFF is an image; its thumbnails and masks are not.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import struct
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,12 +26,19 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_PIXELS = 100_000_000
+MAX_PAGES = 10_000
+MAX_PIXELS_OF_PAGES = 1_000_000_000
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, OverflowError, struct.error, zlib.error)
+EIGHT_BITS = "EIGHT_BITS"
+"""Note of an image whose colours had more than 8 bits: the upper 8 were kept."""
 _DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+_TRANSPARENT_MODES = ("RGBA", "LA", "PA", "La", "RGBa")
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _SUBFILE_TYPE, _WHITE_IS_ZERO = 258, 262, 254, 0
+_REDUCED_OR_MASK = 1 | 4
 
 
-def read_raster(content: bytes, modality: str, patient: str) -> Acquired:
-    """Return the image in the bytes of a PNG, JPEG or one-page TIFF file.
+def read_raster(content: bytes, modality: str, patient: str) -> Iterator[Acquired]:
+    """Yield the image in the bytes of a PNG or JPEG file, or each page of a TIFF file; of several, `attributes` says which page.
 
     Args:
         content: the whole file.
@@ -35,25 +46,51 @@ def read_raster(content: bytes, modality: str, patient: str) -> Acquired:
         patient: raw patient identifier.
 
     Raises:
-        ImageError: MODALITY, TRUNCATED, DECODE, BOMB, MULTIPAGE, SYNTHETIC or DTYPE.
+        ImageError: MODALITY, TRUNCATED, DECODE, BOMB, MULTIPAGE, SYNTHETIC, RANGE or DTYPE.
     """
     family = family_of(modality)
     if family is None:
         raise ImageError("MODALITY", "the modality is not one that is taken in")
-    return Acquired(decode_raster(content, colour=family == "colour"), modality, patient)
+    with _decoding(content) as image:
+        pages = _pages_of(image)
+        for page in pages:
+            image.seek(page)
+            _refuse_bomb(image)
+            image.load()
+            fields = {"attributes": json.dumps({"page_index": page})} if len(pages) > 1 else {}
+            notes = (EIGHT_BITS,) if _bits(image, content) > 8 and image.mode not in _DEEP_MODES else ()
+            yield Acquired(_decode(image, colour=family == "colour"), modality, patient, fields=fields, notes=notes)
 
 
 def decode_raster(content: bytes, *, colour: bool) -> Pixels:
-    """Return `(H, W, 3)` uint8 RGB when `colour`, else `(H, W)` uint8 or uint16 gray."""
-    from PIL import Image, ImageOps
+    """Return the only image of a file: `(H, W, 3)` uint8 RGB when `colour`, else `(H, W)` uint8 or uint16 gray.
+
+    Raises:
+        ImageError: as `read_raster`; MULTIPAGE also for a TIFF of several pages.
+    """
+    with _decoding(content) as image:
+        pages = _pages_of(image)
+        if len(pages) > 1:
+            raise ImageError("MULTIPAGE", "the file holds several pages, and it is not said which one is the image")
+        image.seek(pages[0])
+        _refuse_bomb(image)
+        image.load()
+        return _decode(image, colour=colour)
+
+
+@contextmanager
+def _decoding(content: bytes) -> Iterator[Image]:
+    """Open an image; whatever the decoder raises becomes an `ImageError`."""
+    from PIL import Image
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(content)) as image:
-                _refuse_what_is_not_one_image(image)
-                image.load()
-                return _to_array(ImageOps.exif_transpose(image), colour=colour)
+                _refuse_bomb(image)
+                if SYNTHETIC_MARK in image.info:
+                    raise ImageError("SYNTHETIC", "the file is marked as synthetic: no patient's image")
+                yield image
     except Image.DecompressionBombError:
         raise ImageError("BOMB", "the image declares more than 100 million pixels") from None
     except DECODE_ERRORS as error:
@@ -62,23 +99,58 @@ def decode_raster(content: bytes, *, colour: bool) -> Pixels:
         raise ImageError(code, reason) from None
 
 
-def _refuse_what_is_not_one_image(image: Image) -> None:
+def _refuse_bomb(image: Image) -> None:
     """Check what the header declares, before anything is allocated."""
     if image.width * image.height > MAX_PIXELS:
         raise ImageError("BOMB", "the image declares more than 100 million pixels")
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-        raise ImageError("MULTIPAGE", "the file holds several pages, and it is not said which one is the image")
-    if SYNTHETIC_MARK in image.info:
-        raise ImageError("SYNTHETIC", "the file is marked as synthetic: no patient's image")
 
 
-def _to_array(image: Image, *, colour: bool) -> Pixels:
+def _pages_of(image: Image) -> list[int]:
+    """Return the numbers of the pages that are images of their own; a second frame of a JPEG (MPO) is a preview."""
+    count = getattr(image, "n_frames", 1)
+    if image.format == "MPO" or count == 1:
+        return [0]
+    if image.format != "TIFF":
+        raise ImageError("MULTIPAGE", "the file is a film, and it is not said which frame is the image")
+    if count > MAX_PAGES:
+        raise ImageError("BOMB", f"the file has more than {MAX_PAGES} pages")
+    pages, pixels = [], 0
+    for page in range(count):
+        image.seek(page)
+        if not _tag(image, _SUBFILE_TYPE, 0) & _REDUCED_OR_MASK:
+            pages.append(page)
+            pixels += image.width * image.height
+    if pixels > MAX_PIXELS_OF_PAGES:
+        raise ImageError("BOMB", "the pages of the file declare more than 1000 million pixels together")
+    return pages or [0]
+
+
+def _tag(image: Image, number: int, default: int) -> int:
+    """Return a tag of a TIFF page; of several values the largest."""
+    value = getattr(image, "tag_v2", {}).get(number, default)
+    return int(max(value)) if isinstance(value, tuple) else int(value)
+
+
+def _bits(image: Image, content: bytes) -> int:
+    """Return how many bits the file stores of a sample."""
+    if image.format == "PNG":
+        return content[24]
+    return _tag(image, _BITS_PER_SAMPLE, 8)
+
+
+def _decode(image: Image, *, colour: bool) -> Pixels:
     """Convert any Pillow mode on purpose."""
+    from PIL import ImageOps
+
+    is_inverted = image.mode in _DEEP_MODES and _tag(image, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO  # Pillow turns only 8 bits round
+    largest = (1 << min(_tag(image, _BITS_PER_SAMPLE, 16), 16)) - 1
+    image = ImageOps.exif_transpose(image)
     if image.mode in _DEEP_MODES:
-        return _deep_gray(np.asarray(image), colour=colour)
+        gray = _deep_gray(np.asarray(image), colour=colour)
+        return (largest - gray).astype(np.uint16) if is_inverted else gray
     if image.mode == "F":
         raise ImageError("DTYPE", "the image has floating point values without a known meaning")
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or (image.mode == "P" and "transparency" in image.info):
+    if image.mode in _TRANSPARENT_MODES or "transparency" in image.info:
         image = _over_black(image)
     if colour:
         return np.asarray(image.convert("RGB"))

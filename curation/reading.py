@@ -13,15 +13,12 @@ from pathlib import Path
 
 from curation.acquired import Acquired
 from curation.errors import ImageError, WorkerLostError
-from curation.nifti import read_nifti
-from curation.outcomes import READ_ERRORS, FileResult, UnitResult, check_kind, hash_file, refusal_of, refuse
-from curation.raster import read_raster
+from curation.file_reading import read_file_unit, refuse_changed
+from curation.outcomes import READ_ERRORS, FileResult, UnitResult, hash_file, refusal_of, refuse
 from curation.row import make_row
-from curation.sources.sniff import HEAD_BYTES
 from curation.sources.table import Lookup
 from curation.units import Chunk, Unit, UnitFile
 
-MAX_FILE_BYTES = 4 << 30
 SAME_IN_UNIT = "SAME_PIXELS"
 
 
@@ -78,52 +75,10 @@ def crash_part(chunk: Chunk, lost: WorkerLostError) -> str:
 def read_unit(unit: Unit, chunk: Chunk) -> UnitResult:
     """Return what became of one unit, whatever its files hold."""
     try:
-        return _read_series_unit(unit, chunk) if unit.kind == "dicom" else _read_file_unit(unit, chunk)
+        return _read_series_unit(unit, chunk) if unit.kind == "dicom" else read_file_unit(unit, chunk)
     except READ_ERRORS as error:
         refusal = refuse(error)
     return UnitResult(unit.source, unit.name, [refusal_of(file.path, refusal, hash_file(file.real)) for file in unit.files])
-
-
-def _read_file_unit(unit: Unit, chunk: Chunk) -> UnitResult:
-    """Read one raster or NIfTI file."""
-    (file,) = unit.files
-    sha256 = None
-    try:
-        with file.real.open("rb") as stream:
-            head = stream.read(HEAD_BYTES)
-            check_kind(file.path, head, unit.kind)
-            if file.size_bytes > MAX_FILE_BYTES:
-                raise ImageError("TOO_LARGE", "the file has more than 4 GiB")
-            content = head + stream.read()
-        sha256 = hashlib.sha256(content).hexdigest()
-        if sha256 == file.known_sha256:
-            return UnitResult(unit.source, unit.name, [FileResult(file.path, "unchanged", sha256=sha256)])
-        _refuse_changed(file)
-        row, encoded = make_row(_acquire(unit, file, content), file.lookup, unit.source, chunk.harmonize, chunk.secret, unit.patients)
-    except (ImageError, *READ_ERRORS) as error:
-        return UnitResult(unit.source, unit.name, [refusal_of(file.path, refuse(error), sha256 or hash_file(file.real))])
-    return UnitResult(unit.source, unit.name, [FileResult(file.path, "kept", sha256=sha256, image_ids=[row["image_id"]])], [row], [encoded])
-
-
-def _refuse_changed(file: UnitFile) -> None:
-    status = file.real.stat()
-    if (status.st_size, status.st_mtime_ns) != (file.size_bytes, file.mtime_ns):
-        raise ImageError("CHANGED", "the file changed while it was read")
-
-
-def _acquire(unit: Unit, file: UnitFile, content: bytes) -> Acquired:
-    """Decode one file. Whose it is: the table's word, else the subject in a BIDS name, else the file itself."""
-    if file.lookup.problem:
-        raise ImageError(*file.lookup.problem)
-    modality = str(file.lookup.fields.get("modality", ""))
-    if unit.kind == "nifti":
-        return read_nifti(content, file.path, modality, file.lookup.patient or _bids_subject(file.path) or f"file {file.path}")
-    return read_raster(content, modality, file.lookup.patient or f"file {file.path}")
-
-
-def _bids_subject(path: str) -> str | None:
-    name = Path(path).name
-    return name.partition("_")[0].partition(".")[0] if name.startswith("sub-") else None
 
 
 def _read_series_unit(unit: Unit, chunk: Chunk) -> UnitResult:
@@ -150,7 +105,7 @@ def _add_image(image: Acquired, members: list[tuple[UnitFile, FileResult]], unit
     """Add the row of one image of a series, or give its files the reason why not."""
     try:
         for file, _ in members:
-            _refuse_changed(file)
+            refuse_changed(file)
         row, encoded = make_row(image, _one_lookup([file.lookup for file, _ in members]), unit.source, chunk.harmonize, chunk.secret, unit.patients)
     except (ImageError, *READ_ERRORS) as error:
         refusal = refuse(error)

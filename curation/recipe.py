@@ -66,6 +66,9 @@ class SourceSettings(Frozen):
     columns: dict[str, str] = Field(default_factory=dict, description="record column = table column")
     text: str | None = Field(default=None, exclude_if=lambda value: value is None, description="column of the table that holds the report")
     keep_text: bool = Field(default=False, exclude_if=lambda value: not value, description="keep the report, without what identifies; else it is not read")
+    frames: Literal["refuse", "middle", "all"] = Field(
+        default="refuse", exclude_if=lambda value: value == "refuse", description="what is taken of films (several frames in one DICOM file that are no volume)"
+    )
     structures: dict[str, str] = Field(default_factory=dict, exclude_if=lambda value: not value, description="value or label in a label map = what it means")
     values: dict[str, dict[str, str]] = Field(default_factory=dict, description="record column = {value in the table = value in the record}")
 
@@ -163,6 +166,12 @@ class MrSettings(Frozen):
         return self
 
 
+class PtSettings(Frozen):
+    """PET and SPECT volumes: RAS orientation, values in their unit (SUV where the header allows it)."""
+
+    spacing_mm: tuple[Positive, Positive, Positive] | None = Field(default=None, description="empty keeps the scanner's grid")
+
+
 class XraySettings(Frozen):
     """Projection and other gray images: displayed values, MONOCHROME2, a target size."""
 
@@ -193,6 +202,7 @@ class HarmonizeSettings(Frozen):
 
     ct: CtSettings = CtSettings()
     mr: MrSettings = MrSettings()
+    pt: PtSettings = PtSettings()
     xray: XraySettings = XraySettings()
     colour: ColourSettings = ColourSettings()
 

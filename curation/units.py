@@ -100,8 +100,10 @@ def make_chunks(units: Iterable[Unit], harmonize: HarmonizeSettings, recipe_sha2
 
 
 def _name(units: list[Unit], recipe_sha256: str) -> str:
-    inputs = [
-        (unit.source, unit.kind, unit.name, [(f.path, f.size_bytes, f.mtime_ns, f.known_sha256, f.lookup.fields, f.lookup.problem) for f in unit.files])
-        for unit in units
-    ]
+    inputs = [(unit.source, unit.kind, unit.name, [(f.path, f.size_bytes, f.mtime_ns, f.known_sha256, *_told(f.lookup)) for f in unit.files]) for unit in units]
     return hashlib.sha256(json.dumps([recipe_sha256, inputs], sort_keys=True).encode()).hexdigest()
+
+
+def _told(lookup: Lookup) -> tuple[object, ...]:
+    """Return what the row of an image is made of besides its file."""
+    return lookup.fields, lookup.problem, lookup.structures, lookup.text

@@ -13,7 +13,7 @@ HEAD_BYTES = 1024
 
 _PROMISES = {
     "dicom": (".dcm", ".dicom", ".ima"),
-    "nifti": (".nii", ".nii.gz", ".hdr"),
+    "nifti": (".nii", ".nii.gz", ".hdr", ".hdr.gz"),
     "raster": (".png", ".jpg", ".jpeg", ".tif", ".tiff"),
 }
 _TAKES: dict[str, tuple[Kind, ...]] = {"dicom": ("dicom",), "nifti": ("nifti",), "raster": ("png", "jpeg", "tiff")}
@@ -50,6 +50,14 @@ def is_nifti_header(head: bytes) -> bool:
         return False
     sizes = {struct.unpack("<i", head[:4])[0], struct.unpack(">i", head[:4])[0]}
     return (348 in sizes and head[344:348] in (b"n+1\0", b"ni1\0")) or (540 in sizes and head[4:8] in (b"n+2\0", b"ni2\0"))
+
+
+def is_analyze_header(head: bytes) -> bool:
+    """Say whether the bytes begin with a header of Analyze 7.5, which has NIfTI's layout but neither its mark nor an orientation."""
+    unpacked = _unpacked(head)
+    if len(unpacked) < 348 or is_nifti_header(unpacked):
+        return False
+    return 348 in struct.unpack("<i", unpacked[:4]) + struct.unpack(">i", unpacked[:4]) and unpacked[38:39] == b"r"
 
 
 def _begins_like_dicom(head: bytes) -> bool:

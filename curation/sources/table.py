@@ -11,7 +11,7 @@ import io
 import json
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -47,11 +47,15 @@ class Lookup:
         patient: raw identifier; None when the table does not say it.
         fields: columns of the record, already de-identified.
         problem: (code, reason) when the image must go to quarantine because of the table.
+        structures: value in a label map → what it means, as the recipe says it.
+        text: the raw report, only when the recipe keeps it; it is cleaned by the worker that knows the image's header.
     """
 
     patient: str | None = None
     fields: dict[str, Any] = field(default_factory=dict)
     problem: tuple[str, str] | None = None
+    structures: dict[str, str] = field(default_factory=dict)
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,19 @@ class Table:
         patient = row.get("patient")
         if self.source.patient and not patient and self.source.kind != "dicom":
             return Lookup(problem=("NO_PATIENT", "the table does not say whose image this is"))
-        fields = _to_fields({name: value for name, value in row.items() if name != "patient"}, self.source, patient, secret)
-        return Lookup(patient, fields)
+        fields = _to_fields({name: value for name, value in row.items() if name not in ("patient", "text")}, self.source, patient, secret)
+        return Lookup(patient, fields, structures=self.source.structures, text=row.get("text"))
+
+
+def add_fields(lookup: Lookup, *further: dict[str, Any]) -> Lookup:
+    """Return the lookup with columns that it does not have yet, the first given first; names that are no columns of the record become `attributes`."""
+    fields = dict(lookup.fields)
+    attributes = json.loads(fields.get("attributes", "{}"))
+    for name, value in (pair for part in further for pair in part.items()):
+        (fields if name in _RECORD_COLUMNS else attributes).setdefault(name, value)
+    if attributes:
+        fields["attributes"] = json.dumps(attributes, sort_keys=True)
+    return replace(lookup, fields=fields)
 
 
 def read_table(source: SourceSettings) -> Table:
@@ -83,7 +98,7 @@ def read_table(source: SourceSettings) -> Table:
     if source.table is None or source.key is None:
         return Table(source)
     frame = _read_csv(source)
-    wanted = {"label": source.label, "patient": source.patient, **source.columns}
+    wanted = {"label": source.label, "patient": source.patient, **({"text": source.text} if source.keep_text else {}), **source.columns}
     used = {name: column for name, column in wanted.items() if column is not None}
     for name, column in {"key": source.key, **used}.items():
         if column not in frame.columns:
@@ -130,7 +145,7 @@ def _mapped(name: str, source: SourceSettings) -> pl.Expr:
 def _refuse_reserved(source: SourceSettings, name: str) -> None:
     from curation.records import SCHEMA
 
-    if name in ("label", "patient") or (name in SCHEMA and name not in _RECORD_COLUMNS):
+    if name in ("label", "patient", "text") or (name in SCHEMA and name not in _RECORD_COLUMNS):
         raise _wrong(source, f"columns.{name}", "this column of the record cannot come from a table")
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
         raise _wrong(source, f"columns.{name}", "names of columns are lower case letters, digits and underscores")
@@ -138,7 +153,7 @@ def _refuse_reserved(source: SourceSettings, name: str) -> None:
 
 def _refuse_free_text(rows: pl.DataFrame, name: str, source: SourceSettings) -> None:
     """Let only categories and plain numbers pass; the message never quotes a value."""
-    if name in ("patient", "site", "model_name", "age_years", "sex", "laterality", "acquired_on"):
+    if name in ("patient", "text", "site", "model_name", "age_years", "sex", "laterality", "acquired_on"):
         return
     distinct = rows[name].drop_nulls().unique()
     if name not in _CATEGORIES and _is_plain_number(distinct):

@@ -1,12 +1,14 @@
 """NIfTI to a volume in known orientation."""
 
+import gzip
 from typing import Any
 
 import numpy as np
 import pytest
 
 from curation.errors import ImageError
-from curation.nifti import is_label_map, read_nifti
+from curation.nifti import NiftiFile, open_nifti, parse_b_values, read_nifti, read_volumes
+from curation.nifti_labels import join_label_maps, read_label_map
 from tests.curation_builders import a_nifti, a_volume
 
 AFFINE = np.array([[0.0, 2, 0, -10], [-2, 0, 0, 20], [0, 0, 3, 5], [0, 0, 0, 1]])
@@ -36,6 +38,11 @@ def code_of(content: bytes, path: str = "scan.nii") -> str:
     return caught.value.code
 
 
+def a_rgb() -> Any:
+    """Return voxels of colours."""
+    return np.zeros((4, 4, 4), [("R", "u1"), ("G", "u1"), ("B", "u1")])
+
+
 def with_nan() -> Any:
     """Return voxels of which one is not a number."""
     voxels = a_volume(dtype=np.float32)
@@ -55,6 +62,16 @@ def with_nan() -> Any:
         (a_nifti(qform=AFFINE), "ORIENTATION_CONFLICT"),
         (a_nifti(pixdim=[1, 5, 5, 5, 1, 1, 1, 1]), "ORIENTATION_CONFLICT"),
         (a_nifti(np.zeros((4, 4, 4, 2), np.int16)), "FOUR_D"),
+        (a_nifti(np.zeros((4, 4, 4, 1, 3), np.int16)), "VECTOR"),
+        (a_nifti(a_rgb()), "DTYPE"),
+        (a_nifti(dim=[4, 4, 4, 4, 20000, 1, 1, 1]), "TOO_LARGE"),
+        (a_nifti(datatype=0), "DTYPE"),
+        (a_nifti(dim=[3, 0, 5, 4, 1, 1, 1, 1]), "SHAPE"),
+        (a_nifti(dim=[3, 300, 300, 300, 1, 1, 1, 1]), "TRUNCATED"),
+        (a_nifti(pixdim=[1, np.nan, 2, 3, 1, 1, 1, 1]), "SPACING"),
+        (a_nifti() + bytes(2 << 20), "LENGTH"),
+        (gzip.compress(a_nifti() + bytes(2 << 20)), "BOMB"),
+        (a_nifti(packed=True) + b"more than a few bytes of junk", "CRC"),
         (a_nifti(a_volume(dtype=np.complex64)), "DTYPE"),
         (a_nifti(scl_slope=np.nan), "SLOPE"),
         (a_nifti(dim=[3, 30000, 30000, 30000, 1, 1, 1, 1]), "TOO_LARGE"),
@@ -78,8 +95,112 @@ def test_a_quaternion_that_differs_by_rounding_is_no_conflict() -> None:
     assert read_nifti(a_nifti(qform=near), "a.nii", "MR", "p").affine is not None
 
 
-def test_label_maps_are_no_images() -> None:
-    """A derivative or a name with seg, label or mask, when all values are whole numbers."""
+def test_a_file_named_like_a_label_map_is_no_image() -> None:
+    """When all its values are whole numbers."""
     assert code_of(a_nifti(), "sub-01_seg-manual.nii") == "LABEL_MAP"
-    assert is_label_map("derivatives/labels/sub-01/x.nii.gz")
-    assert not is_label_map("sub-segura/anat/sub-segura_T1w.nii.gz")
+
+
+def test_each_volume_of_a_4_d_file_is_an_image_that_knows_its_place() -> None:
+    """Slope and order hold; time comes from the header when it has a unit, b-values from the file beside it."""
+    voxels = np.arange(6 * 5 * 4 * 3, dtype=np.int16).reshape(6, 5, 4, 3)
+    file = open_nifti(a_nifti(voxels, scl_slope=2, xyzt_units=2 | 16, pixdim=[1, 2, 2, 3, 1500, 1, 1, 1]))
+    volumes = [volume for volume in read_volumes(file, "MR", "p") if not isinstance(volume, ImageError)]
+    for index, volume in enumerate(volumes):
+        np.testing.assert_array_equal(volume.pixels, voxels[..., index].transpose(2, 1, 0) * 2)
+    assert [volume.fields["attributes"] for volume in volumes] == [f'{{"time_s": {time}, "volume_index": {n}}}' for n, time in enumerate((0.0, 1.5, 3.0))]
+    weighted = list(read_volumes(file, "MR", "p", parse_b_values(b"0 1000  2000\n", 3)))
+    assert [volume.fields["attributes"] for volume in weighted if not isinstance(volume, ImageError)][2] == '{"b_value": 2000.0, "volume_index": 2}'
+
+
+def test_one_volume_that_is_damaged_does_not_take_the_others_with_it() -> None:
+    """It is told apart, and the rest goes on."""
+    voxels = np.ones((4, 4, 4, 3), np.float32)
+    voxels[0, 0, 0, 1] = np.inf
+    found = list(read_volumes(open_nifti(a_nifti(voxels)), "MR", "p"))
+    assert [isinstance(volume, ImageError) for volume in found] == [False, True, False]
+
+
+@pytest.mark.parametrize("content", [b"0 1000", b"0 1000 x", b"0 -1 3", b"0 1 nan", b"\xff\xfe", b""])
+def test_b_values_that_are_not_one_number_a_volume_are_refused(content: bytes) -> None:
+    """They are never cut or filled."""
+    with pytest.raises(ImageError) as caught:
+        parse_b_values(content, 3)
+    assert caught.value.code == "B_VALUES"
+
+
+def test_a_pair_of_header_and_voxels_is_one_image() -> None:
+    """The header says `ni1`; voxels begin at byte 0 of the other file."""
+    whole = a_nifti(magic=b"ni1", vox_offset=0)
+    file = open_nifti(whole[:348], whole[352:])
+    np.testing.assert_array_equal(file.raw[0], a_volume().transpose(2, 1, 0))
+    for header, voxels in ((whole[:348], whole[352:-2]), (a_nifti(), whole[352:])):
+        with pytest.raises(ImageError) as caught:
+            open_nifti(header, voxels)
+        assert caught.value.code in ("TRUNCATED", "PAIR")
+
+
+def test_bytes_behind_the_last_voxel_are_left_and_noted() -> None:
+    """A few are harmless, and what is in them never comes along."""
+    for content in (a_nifti() + b"Jane Doe", gzip.compress(a_nifti() + b"Jane Doe")):
+        assert read_nifti(content, "a.nii", "MR", "p").notes == ("TRAILING_BYTES",)
+
+
+def test_values_that_do_not_fit_a_float_are_refused() -> None:
+    """No infinity comes out of finite numbers."""
+    assert code_of(a_nifti(a_volume(dtype=np.float64) * 1e300)) == "NOT_FINITE"
+
+
+def a_label_map(values: Any = None, **header: Any) -> NiftiFile:
+    """Return a label map on the grid of `a_nifti()`."""
+    drawn = np.zeros((6, 5, 4), np.uint8)
+    drawn[1:3, 1:3, 1:3], drawn[4, 4, 3] = 1, 7
+    return open_nifti(a_nifti(drawn if values is None else values, **header))
+
+
+def test_a_label_map_has_the_names_that_are_known() -> None:
+    """From the recipe, else the number; a mask is what its name says."""
+    image = open_nifti(a_nifti())
+    found = read_label_map(a_label_map(), image, "brain", {"7": "spleen"})
+    assert found.names == {1: "structure-1", 7: "spleen"}
+    assert found.values.dtype == np.uint8
+    np.testing.assert_array_equal(found.values[1:3, 1:3, 1:3], 1)
+    mask = a_label_map(np.ones((6, 5, 4), np.float32))
+    assert read_label_map(mask, image, "brain", {}).names == {1: "brain"}
+    large = a_label_map(np.full((6, 5, 4), 1000, np.int32))
+    assert read_label_map(large, image, None, {}).values.dtype == np.uint16
+
+
+@pytest.mark.parametrize(
+    ("file", "code"),
+    [
+        (a_label_map(scl_slope=0.25), "SLOPE"),
+        (a_label_map(scl_slope=1, scl_inter=3), "SLOPE"),
+        (a_label_map(np.zeros((6, 5, 5), np.uint8)), "LABEL_MISMATCH"),
+        (a_label_map(np.zeros((6, 5, 4, 2), np.uint8)), "LABEL_MISMATCH"),
+        (a_label_map(affine=np.array([[2.0, 0, 0, 1], [0, 2, 0, 0], [0, 0, 3, 0], [0, 0, 0, 1]])), "LABEL_MISMATCH"),
+        (a_label_map(np.full((6, 5, 4), 0.5, np.float32)), "LABEL_VALUES"),
+        (a_label_map(np.full((6, 5, 4), -1, np.int16)), "LABEL_VALUES"),
+        (a_label_map(np.full((6, 5, 4), 70000, np.int32)), "LABEL_VALUES"),
+        (a_label_map(np.full((6, 5, 4), np.nan, np.float32)), "LABEL_VALUES"),
+    ],
+)
+def test_a_label_map_that_is_not_exactly_on_its_image_is_refused(file: NiftiFile, code: str) -> None:
+    """Another shape, place, scale, or values that are no labels."""
+    with pytest.raises(ImageError) as caught:
+        read_label_map(file, open_nifti(a_nifti()), None, {})
+    assert caught.value.code == code
+
+
+def test_label_maps_of_one_image_become_one() -> None:
+    """The values of the second follow those of the first; where they overlap, the smaller structure is on top."""
+    image = open_nifti(a_nifti())
+    other = np.zeros((6, 5, 4), np.uint8)
+    other[0, 0, 0] = 2
+    first = read_label_map(a_label_map(), image, None, {})
+    both = join_label_maps(first, read_label_map(a_label_map(other), image, None, {}))
+    assert (both.values[0, 0, 0], both.names, both.has_overlap) == (9, {1: "structure-1", 7: "structure-7", 9: "structure-9"}, False)
+    organ = read_label_map(a_label_map(np.ones((6, 5, 4), np.uint8)), image, None, {})
+    for pair in ((first, organ), (organ, first)):
+        overlapping = join_label_maps(*pair)
+        assert overlapping.has_overlap
+        assert sorted(np.bincount(overlapping.values.ravel())[1:].tolist(), reverse=True)[:3] == [111, 8, 1]
