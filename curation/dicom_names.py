@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from curation.dicom_fields import text_of
 
@@ -81,7 +81,9 @@ def _side(item: Dataset, code: Dataset) -> str:
 @lru_cache(maxsize=1)
 def known_meanings() -> dict[str, str]:
     """Return the meaning of every code of `CONTEXT_GROUPS`, by scheme and value, as PS3.16 words it."""
-    from pydicom.sr._concepts_dict import concepts
+    from pydicom.sr import _concepts_dict
+
+    concepts: dict[str, Any] = dict(_concepts_dict.concepts)
 
     found: dict[str, str] = {}
     for scheme in ("SCT", "DCM"):

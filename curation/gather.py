@@ -151,9 +151,8 @@ def _build_units(plan: Plan, headers: dict[tuple[str, str], Header], work: Work)
     lookup_ids: dict[tuple[str, str], str] = {}
     for (source, name), rows in members.items():
         reader = work.readers[source]
-        units.append(
-            Unit(source, reader.source.reads, name, tuple(_unit_file(row, reader, keys.get((source, name))) for row in rows), reader.source.patient_space)
-        )
+        files = tuple(_unit_file(row, reader, keys.get((source, name))) for row in rows)
+        units.append(Unit(source, reader.source.reads, name, files, reader.source.patient_space, reader.source.frames))
         if reader.source.kind != "dicom":
             lookup_ids |= {(source, row["path"]): reader.lookup_id(row["path"]) for row in rows}
     return units, lookup_ids

@@ -6,12 +6,12 @@ from typing import Literal
 
 import polars as pl
 
-Family = Literal["ct", "mr", "xray", "colour", "gray"]
+Family = Literal["ct", "mr", "pt", "xray", "colour", "gray"]
 
 FAMILIES: dict[str, Family] = {
     "CT": "ct", "MR": "mr", "CR": "xray", "DX": "xray", "RG": "xray", "MG": "xray", "XA": "xray", "RF": "xray", "PX": "xray", "IO": "xray",
     "XC": "colour", "ES": "colour", "GM": "colour", "SM": "colour", "OP": "colour", "DMS": "colour",
-    "US": "gray", "OT": "gray", "NM": "gray", "PT": "gray", "OPT": "gray", "SC": "gray",
+    "US": "gray", "OT": "gray", "NM": "gray", "PT": "pt", "OPT": "gray", "SC": "gray",
 }  # fmt: skip
 
 

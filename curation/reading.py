@@ -88,7 +88,13 @@ def _read_series_unit(unit: Unit, chunk: Chunk) -> UnitResult:
     hashes = {file.real: hash_file(file.real) for file in unit.files}
     if all(file.known_sha256 and file.known_sha256 == hashes[file.real] for file in unit.files):
         return UnitResult(unit.source, unit.name, [FileResult(file.path, "unchanged", sha256=file.known_sha256) for file in unit.files])
-    series = read_series([file.real for file in unit.files], chunk.secret, correct_tilt=chunk.harmonize.ct.correct_tilt)
+    series = read_series(
+        [file.real for file in unit.files],
+        chunk.secret,
+        correct_tilt=chunk.harmonize.ct.correct_tilt,
+        frames=unit.frames,
+        structures=unit.files[0].lookup.structures,
+    )
     by_path = {file.real: file for file in unit.files}
     result = UnitResult(unit.source, unit.name, [])
     for path, file in by_path.items():

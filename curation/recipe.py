@@ -202,7 +202,7 @@ class HarmonizeSettings(Frozen):
 
     ct: CtSettings = CtSettings()
     mr: MrSettings = MrSettings()
-    pt: PtSettings = PtSettings()
+    pt: PtSettings = Field(default=PtSettings(), exclude_if=lambda value: value == PtSettings())
     xray: XraySettings = XraySettings()
     colour: ColourSettings = ColourSettings()
 

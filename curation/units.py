@@ -47,6 +47,7 @@ class Unit:
         name: the file's path, or a pseudonym of the series.
         files: at least one.
         patients: name space of patient ids; empty: the source's name.
+        frames: what is taken of films.
     """
 
     source: str
@@ -54,6 +55,7 @@ class Unit:
     name: str
     files: tuple[UnitFile, ...]
     patients: str = ""
+    frames: Literal["refuse", "middle", "all"] = "refuse"
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,10 @@ def make_chunks(units: Iterable[Unit], harmonize: HarmonizeSettings, recipe_sha2
 
 
 def _name(units: list[Unit], recipe_sha256: str) -> str:
-    inputs = [(unit.source, unit.kind, unit.name, [(f.path, f.size_bytes, f.mtime_ns, f.known_sha256, *_told(f.lookup)) for f in unit.files]) for unit in units]
+    inputs = [
+        (unit.source, unit.kind, unit.name, unit.frames, [(f.path, f.size_bytes, f.mtime_ns, f.known_sha256, *_told(f.lookup)) for f in unit.files])
+        for unit in units
+    ]
     return hashlib.sha256(json.dumps([recipe_sha256, inputs], sort_keys=True).encode()).hexdigest()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from curation.harmonize.mr import reorient_to_ras
+from curation.harmonize.orientation import reorient_to_ras
 from curation.harmonize.resample import resample_volume, resampled_affine
 from curation.pixels import Pixels
 from curation.recipe import PtSettings
