@@ -30,7 +30,7 @@ def planes_of(pixels: Pixels, size_px: int) -> Planes:
     """Return the planes of an image or volume.
 
     Args:
-        pixels: `(H, W)` uint8, uint16, int16 HU or float32 z; `(H, W, 3)` uint8 RGB; `(D, H, W)` int16 HU, float32 z, uint8 or uint16.
+        pixels: `(H, W)` uint8, uint16, int16 HU or float32 z; `(H, W, 3)` uint8 RGB; `(D, H, W)` int16 HU, float32 z or SUV, uint8 or uint16.
             uint8 with a last axis of 3 is RGB.
         size_px: side of a plane.
 
@@ -38,8 +38,15 @@ def planes_of(pixels: Pixels, size_px: int) -> Planes:
         `(K, size_px, size_px, 3)` uint8; K is 1 for an image, 5 for a volume.
     """
     is_colour = pixels.ndim == 3 and pixels.shape[-1] == 3 and pixels.dtype == np.uint8
-    slices = [pixels] if pixels.ndim == 2 or is_colour else _slices_of(pixels)
+    slices = [pixels] if pixels.ndim == 2 or is_colour else _slices_of(_in_16_bits(pixels))
     return np.stack([_fit_square(_to_rgb(one), size_px) for one in slices])
+
+
+def _in_16_bits(volume: Pixels) -> Pixels:
+    """Return a volume without negative values, as PET in SUV, over the range of uint16; z-scores and all others stay as they are."""
+    if volume.dtype.kind != "f" or volume.min() < 0:
+        return volume
+    return np.rint(volume * (65535 / max(float(volume.max()), 1e-12))).astype(np.uint16)
 
 
 def _slices_of(volume: Pixels) -> list[Pixels]:

@@ -44,3 +44,11 @@ def test_the_three_windows_of_ct_show_air_tissue_and_bone_apart() -> None:
     assert lung[0] > 100 > lung[1]
     assert 100 < tissue[1] < 200
     assert bone[1] == 255 > bone[2]
+
+
+def test_pet_is_shown_by_its_own_range() -> None:
+    """Uptake values are never negative and have no fixed scale; the hottest slice is bright, and the unit does not matter."""
+    volume = np.random.default_rng(0).gamma(1.0, 1.0, (12, 20, 20)).astype(np.float32)
+    planes = planes_of(volume, 32)
+    assert planes.max() == 255
+    np.testing.assert_array_equal(planes, planes_of(volume * 4000, 32))
