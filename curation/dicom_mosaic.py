@@ -24,7 +24,7 @@ PARALLEL_COSINE = 0.999
 
 def is_mosaic(dataset: Dataset) -> bool:
     """Return whether the header says that many slices are tiled in one image."""
-    return "MOSAIC" in (dataset.get("ImageType") or ()) or _private_count(dataset) > 1
+    return "MOSAIC" in (dataset.get("ImageType") or ()) or (dataset.get("Modality") == "MR" and _private_count(dataset) > 1)
 
 
 def _private_count(dataset: Dataset) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,13 +96,32 @@ def _decode(dataset: Dataset) -> Pixels:
         decoder = get_decoder(syntax)
     if not syntax.is_encapsulated:
         with guarded("CORRUPT", "the pixels cannot be unpacked"):
-            return pixel_array(dataset)
+            return _unpack(dataset) if _is_plain(dataset) else pixel_array(dataset)
     available = [plugin for plugin in PLUGINS.get(str(syntax), decoder.available_plugins) if plugin in decoder.available_plugins]
     if not available:
         raise ImageError(
             "NO_DECODER", f"no installed package decodes transfer syntax {_safe_uid(syntax)}; it needs {' or '.join(decoder.missing_dependencies)}"
         )
     return _decode_with(dataset, available)
+
+
+def _is_plain(dataset: Dataset) -> bool:
+    """Return whether the bytes are gray values as this machine keeps them."""
+    syntax = dataset.file_meta.TransferSyntaxUID
+    is_gray = int(dataset.get("SamplesPerPixel") or 1) == 1 and bool(dataset.PhotometricInterpretation)
+    return is_gray and bool(syntax.is_little_endian) and sys.byteorder == "little"
+
+
+def _unpack(dataset: Dataset) -> Pixels:
+    """Return uncompressed gray values, a view of the file's bytes where all bits are used; `(F, H, W)`."""
+    allocated, unused = int(dataset.BitsAllocated), int(dataset.BitsAllocated) - int(dataset.BitsStored)
+    dtype = np.dtype(f"{'i' if int(dataset.PixelRepresentation) else 'u'}{allocated // 8}")
+    shape = (frames_of(dataset), int(dataset.Rows), int(dataset.Columns))
+    values: Pixels = np.frombuffer(dataset.PixelData, dtype, count=shape[0] * shape[1] * shape[2]).reshape(shape)
+    if unused:  # overlays may hide above the bits that are stored; shifting there and back extends the sign
+        values = np.left_shift(values, unused)
+        np.right_shift(values, unused, out=values)
+    return values
 
 
 def _decode_with(dataset: Dataset, plugins: list[str]) -> Pixels:

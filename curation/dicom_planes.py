@@ -93,7 +93,8 @@ def _declared_tilt(dataset: Dataset) -> float:
 
 def _keys(dataset: Dataset) -> tuple[str, ...]:
     keys = dict.fromkeys(VOLUME_KEYS, "") | {name: text_of(dataset, name) for name in VOLUME_KEYS if name in dataset}
-    keys["DiffusionBValue"] = keys["DiffusionBValue"] or _private_b_value(dataset)
+    if not keys["DiffusionBValue"] and dataset.get("Modality") == "MR":
+        keys["DiffusionBValue"] = _private_b_value(dataset)
     return tuple(keys.values())
 
 
