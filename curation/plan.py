@@ -24,7 +24,7 @@ from curation.sources.walk import walk
 
 READER_VERSION = 2
 """Goes up when readers decide differently, so that every file is read again."""
-RETRIED = ("UNREADABLE", "MEMORY")
+RETRIED = ("UNREADABLE", "MEMORY", "CHANGED")
 """Codes of the machine's trouble, not the file's: rights and disks are repaired without a trace in size or time, so such files are tried again."""
 
 FOUND = pl.Schema({"source": pl.String(), "path": pl.String(), "size_bytes": pl.Int64(), "mtime_ns": pl.Int64(), "state": pl.String()})
