@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
+import socket
+import subprocess
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import pytest
 
 from flows.label_studio import RunningStudio, prepare_template, start_label_studio, stop
@@ -32,6 +38,83 @@ class TestStudio:
     def token(self) -> str:
         """Its owner's API token."""
         return self.running.token
+
+
+def need_program(path: str, package: str) -> None:
+    """Fail in CI, skip with a word elsewhere, when a program that a test drives is not installed."""
+    if Path(path).exists():
+        return
+    reason = f"NOT TESTED: there is no {path}; apt-get install {package}"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def a_free_port() -> int:
+    """Return a port of 127.0.0.1 on which nobody listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class TestOrthanc:
+    """A real Orthanc with DICOMweb and a login, that can be killed and started again on the same images."""
+
+    __test__ = False
+
+    folder: Path
+    http_port: int = field(default_factory=a_free_port)
+    dicom_port: int = field(default_factory=a_free_port)
+    login: tuple[str, str] = ("curaloop", "orthanc-test-secret")
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Address of the DICOMweb service."""
+        return f"http://127.0.0.1:{self.http_port}/dicom-web"
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        recipe = {
+            "Name": "TEST", "StorageDirectory": str(self.folder / "images"), "IndexDirectory": str(self.folder / "index"), "HttpPort": self.http_port,
+            "DicomPort": self.dicom_port, "RemoteAccessAllowed": False, "AuthenticationEnabled": True, "RegisteredUsers": dict([self.login]),
+            "Plugins": ["/usr/share/orthanc/plugins/libOrthancDicomWeb.so"], "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+            "HttpTimeout": 10, "LimitFindResults": 3,
+        }  # fmt: skip
+        (self.folder / "orthanc.json").write_text(json.dumps(recipe))
+        with (self.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen(["/usr/sbin/Orthanc", str(self.folder / "orthanc.json")], stdout=log, stderr=subprocess.STDOUT)
+        for _ in range(300):
+            try:
+                httpx.get(f"http://127.0.0.1:{self.http_port}/system", auth=self.login)
+            except httpx.TransportError:
+                time.sleep(0.1)
+            else:
+                return
+        raise AssertionError((self.folder / "server.log").read_text()[-2000:])
+
+    def kill(self) -> None:
+        """End the server at once, as a power cut does."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def upload(self, path: Path) -> None:
+        """Store a DICOM file in it."""
+        httpx.post(f"http://127.0.0.1:{self.http_port}/instances", content=path.read_bytes(), auth=self.login, timeout=30).raise_for_status()
+
+
+@pytest.fixture
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestOrthanc]:
+    """Start an empty Orthanc on free ports of 127.0.0.1."""
+    need_program("/usr/sbin/Orthanc", "orthanc")
+    need_program("/usr/share/orthanc/plugins/libOrthancDicomWeb.so", "orthanc-dicomweb")
+    server = TestOrthanc(tmp_path_factory.mktemp("orthanc"))
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture(scope="session")

@@ -63,7 +63,11 @@ class Fetched:
 
 
 class _NotGiven(Exception):  # noqa: N818 - it never leaves this module
-    """The server has its reasons not to give one instance."""
+    """The server has its reasons not to give one instance, or not to say what a series holds."""
+
+    def __init__(self, status: int = 0) -> None:
+        super().__init__(status)
+        self.status = status
 
 
 def fetch(source: SourceSettings, folder: Path, secret: bytes, progress: Progress, patience: Patience = Patience()) -> Fetched:
@@ -79,17 +83,18 @@ def fetch(source: SourceSettings, folder: Path, secret: bytes, progress: Progres
     session = _open_session(source)
     visit = _Visit(source, folder, secret, session, _open_client(source, session), patience)
     logging.getLogger("dicomweb_client").disabled = True
-    listed = fetched = 0
+    listed = present = fetched = 0
     missing: list[str] = []
     try:
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             for wanted in visit.find_series():
                 listed += len(wanted)
                 absent = [place for place in wanted if not place.path.exists()]
+                present += len(wanted) - len(absent)
                 for place, came in zip(absent, pool.map(visit.bring, absent), strict=True):
                     fetched += came
                     missing += [] if came else [place.path.relative_to(folder).as_posix()]
-                    progress(listed - len(absent) + fetched, listed, f"fetching {source.name}")
+                    progress(present + fetched + len(missing), listed, f"fetching {source.name}")
     finally:
         session.close()
     return Fetched(listed, fetched, tuple(missing))
@@ -123,7 +128,7 @@ def _read_variable(source: SourceSettings, key: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class _Place:
-    """One instance: its address below the service, and where it is stored."""
+    """One instance: its address below the service (empty: the server does not tell), and where it is stored."""
 
     address: str
     path: Path
@@ -139,7 +144,13 @@ class _Visit:
     patience: Patience
 
     def find_series(self) -> Iterator[list[_Place]]:
-        """Yield the instances of each series that the recipe asks for."""
+        """Yield the instances of each series that the recipe asks for; of a series that the server cannot list, one that it will not give."""
+        try:
+            yield from self._find_series()
+        except _NotGiven as refusal:
+            raise self._failure(_say_status(refusal.status)) from None
+
+    def _find_series(self) -> Iterator[list[_Place]]:
         filters = {"StudyDate": self._dates(), "ModalitiesInStudy": self.source.modality}
         search = {key: value for key, value in filters.items() if value}
         for study in self._pages(STUDY, lambda **page: self.client.search_for_studies(search_filters=search, fields=["StudyDescription"], **page)):
@@ -155,8 +166,11 @@ class _Visit:
         return lambda **page: self.client.search_for_series(study, search_filters=only, fields=["SeriesDescription"], **page)
 
     def _instances(self, study: str, series: str) -> list[_Place]:
-        found = self._pages(INSTANCE, lambda **page: self.client.search_for_instances(study, series, **page))
         below = self.folder / pseudonym(self.secret, f"inbox:{self.source.name}", f"{study}|{series}")
+        try:
+            found = list(self._pages(INSTANCE, lambda **page: self.client.search_for_instances(study, series, **page)))
+        except _NotGiven:
+            return [_Place("", below / "unlisted")]
         return [self._place(study, series, _value(instance, INSTANCE), below) for instance in found]
 
     def _place(self, study: str, series: str, instance: str, below: Path) -> _Place:
@@ -196,6 +210,8 @@ class _Visit:
 
     def bring(self, place: _Place) -> bool:
         """Store one instance, all of it or nothing; False when the server does not give it."""
+        if not place.address:
+            return False
         place.path.parent.mkdir(parents=True, exist_ok=True)
         partial = place.path.with_name(place.path.name + PARTIAL)
         try:
@@ -212,8 +228,6 @@ class _Visit:
         accept = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
         url = f"{self.client.base_url}/{address}"
         with self.session.get(url, headers=accept, stream=True, timeout=TIMEOUT_S) as response:
-            if response.status_code >= 400 and response.status_code not in (*BUSY, *NO_ENTRY):
-                raise _NotGiven
             response.raise_for_status()
             with partial.open("w+b") as file:
                 _write_part(response, file)
@@ -234,7 +248,9 @@ class _Visit:
         try:
             answer: T = again.call(question)
         except requests.HTTPError as error:
-            raise self._failure(_say_status(_status_of(error))) from None
+            if _status_of(error) in (*BUSY, *NO_ENTRY):
+                raise self._failure(_say_status(_status_of(error))) from None
+            raise _NotGiven(_status_of(error)) from None
         except requests.JSONDecodeError:
             raise self._failure("does not answer in DICOM JSON; is the url that of its DICOMweb service?") from None
         except requests.RequestException as error:
