@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from curation.harmonize.resample import resample_volume, resampled_affine, round_to
+from curation.harmonize.resample import resample_rounded, resampled_affine
 from curation.harmonize.windows import check_hu, window_range
 from curation.pixels import Pixels
 from curation.recipe import CtSettings
@@ -25,9 +25,5 @@ def harmonize_ct(
     if settings.check_hu:
         check_hu(volume_hu)
     low, high = window_range(settings.window) if settings.window else settings.clip_hu
-    clipped = np.clip(np.asarray(volume_hu, np.float32), low, high)
-    resampled = resample_volume(clipped, spacing_mm, settings.spacing_mm, settings.upsampling)
     moved = resampled_affine(affine, spacing_mm, settings.spacing_mm)
-    if settings.upsampling == "cubic":
-        resampled = np.clip(resampled, low, high)  # it overshoots at edges
-    return round_to(resampled, np.int16), settings.spacing_mm, moved
+    return resample_rounded(volume_hu, spacing_mm, settings.spacing_mm, np.int16, (low, high), settings.upsampling), settings.spacing_mm, moved

@@ -23,7 +23,7 @@ from curation.pixels import Pixels
 from curation.recipe import HarmonizeSettings
 from curation.records import ValueUnit
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Goes up when the same settings give other pixels, so that images are made again."""
 
 Recipe = Literal["ct", "mr", "pt", "xray", "colour"]

@@ -5,16 +5,22 @@ Integers are never interpolated as integers: they are rounded once, at the end (
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from curation.errors import ImageError
+from curation.harmonize.axis_weights import Upwards, axis_weights
 from curation.pixels import Pixels
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
 MAX_VOXELS = 2**29
-Upwards = Literal["linear", "cubic"]
+Plane = npt.NDArray[np.float32]
+Range = tuple[float, float]
 
 
 def resample_volume(volume: Pixels, spacing_mm: tuple[float, ...], target_mm: tuple[float, ...], upwards: Upwards = "linear") -> npt.NDArray[np.float32]:
@@ -29,59 +35,71 @@ def resample_volume(volume: Pixels, spacing_mm: tuple[float, ...], target_mm: tu
     Raises:
         ImageError: `TOO_LARGE`, the answer would have more than 2**29 voxels.
     """
-    sizes = [max(1, round(size * old / new)) for size, old, new in zip(volume.shape, spacing_mm, target_mm, strict=True)]
-    if np.prod(sizes, dtype=np.int64) > MAX_VOXELS:
+    sizes = _sizes(volume, spacing_mm, target_mm)
+    out = np.empty(sizes, np.float32)
+    for target, plane in zip(out, _planes(volume, sizes, spacing_mm, target_mm, upwards), strict=True):
+        target[...] = plane
+    return out
+
+
+def resample_rounded(
+    volume: Pixels, spacing_mm: tuple[float, ...], target_mm: tuple[float, ...], dtype: type[np.integer[Any]], limits: Range, upwards: Upwards = "linear"
+) -> Pixels:
+    """Do as `resample_volume` with values cut to `limits` before and after, and return them rounded; a few slices are in memory as float32, never all.
+
+    Raises:
+        ImageError: `TOO_LARGE`, the answer would have more than 2**29 voxels.
+    """
+    sizes = _sizes(volume, spacing_mm, target_mm)
+    low, high = max(limits[0], float(np.iinfo(dtype).min)), min(limits[1], float(np.iinfo(dtype).max))
+    out: Pixels = np.empty(sizes, dtype)
+    for target, plane in zip(out, _planes(volume, sizes, spacing_mm, target_mm, upwards, limits), strict=True):
+        if upwards == "cubic":  # it overshoots at edges
+            plane = np.clip(plane, low, high)
+        target[...] = np.rint(plane)
+    return out
+
+
+def _sizes(volume: Pixels, spacing_mm: tuple[float, ...], target_mm: tuple[float, ...]) -> tuple[int, int, int]:
+    depth, height, width = (max(1, round(size * old / new)) for size, old, new in zip(volume.shape, spacing_mm, target_mm, strict=True))
+    if depth * height * width > MAX_VOXELS:
         raise ImageError("TOO_LARGE", "the volume would have more than half a billion voxels at the target spacing")
-    factors = [old / new for old, new in zip(spacing_mm, target_mm, strict=True)]
-    out = np.ascontiguousarray(volume, np.float32)
-    depth, height = out.shape[:2]
-    out = _resize(out.reshape(depth * height, -1), rows=None, columns=(sizes[2], factors[2]), upwards=upwards).reshape(depth, height, sizes[2])
-    out = np.stack([_resize(plane, rows=(sizes[1], factors[1]), columns=None, upwards=upwards) for plane in out])
-    return _resize(out.reshape(depth, -1), rows=(sizes[0], factors[0]), columns=None, upwards=upwards).reshape(sizes)
+    return depth, height, width
 
 
-def _resize(
-    plane: npt.NDArray[np.float32], rows: tuple[int, float] | None, columns: tuple[int, float] | None, upwards: Upwards = "linear"
-) -> npt.NDArray[np.float32]:
-    """Resize one axis of `(H, W)` float32 to (size, exact factor)."""
+def _planes(
+    volume: Pixels, sizes: tuple[int, ...], spacing_mm: tuple[float, ...], target_mm: tuple[float, ...], upwards: Upwards, limits: Range | None = None
+) -> Iterator[Plane]:
+    """Yield the slices of the answer in order; those of the volume that they are made of are resampled when they are needed, and then forgotten."""
     import cv2
 
-    size, factor = rows or columns or (0, 1.0)
-    if factor == 1.0:
-        return plane
-    along = 0 if rows else 1
-    if plane.shape[along] == 1:
-        return np.repeat(plane, size, axis=along)
-    if round(plane.shape[along] * factor) == plane.shape[along]:
-        return _fit(_interpolate(plane, factor, along), size, along)
-    scales = (1.0, factor) if rows else (factor, 1.0)
-    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC if upwards == "cubic" else cv2.INTER_LINEAR
-    try:
-        resized = cv2.resize(plane, None, fx=scales[0], fy=scales[1], interpolation=method)
-    except cv2.error:
-        raise ImageError("RESAMPLE", "the volume cannot be resampled to the target spacing") from None
-    return _fit(np.asarray(resized, np.float32), size, along)
+    factors = [old / new for old, new in zip(spacing_mm, target_mm, strict=True)]
+    depth, *in_plane = (axis_weights(lines, size, factor, upwards) for lines, size, factor in zip(volume.shape, sizes, factors, strict=True))
+    made: dict[int, Plane] = {}
+    for begin, end in zip(depth.indptr[:-1], depth.indptr[1:], strict=True):
+        used = [int(index) for index in depth.indices[begin:end]]
+        made = {index: made[index] if index in made else _resample_plane(volume[index], in_plane, limits) for index in sorted(used)}
+        weights = [float(weight) for weight in depth.data[begin:end]]
+        mixed = made[used[0]] if weights[0] == 1 else made[used[0]] * np.float32(weights[0])
+        for index, weight in zip(used[1:], weights[1:], strict=True):
+            mixed = np.asarray(cv2.scaleAdd(made[index], weight, mixed), np.float32)
+        yield mixed
 
 
-def _interpolate(plane: npt.NDArray[np.float32], factor: float, along: int) -> npt.NDArray[np.float32]:
-    """Return as many lines at positions `(i + 1/2) / factor - 1/2`, linearly: OpenCV copies when the size stays, whatever the factor."""
-    last = plane.shape[along] - 1
-    positions = np.clip((np.arange(last + 1) + 0.5) / factor - 0.5, 0, last)
-    before = np.minimum(positions.astype(np.int64), max(last - 1, 0))
-    weight = (positions - before).astype(np.float32).reshape((-1, 1) if along == 0 else (1, -1))
-    lower, upper = plane.take(before, axis=along), plane.take(np.minimum(before + 1, last), axis=along)
-    mixed: npt.NDArray[np.float32] = lower + weight * (upper - lower)
-    return mixed
+def _resample_plane(plane: Pixels, weights: list[csr_array], limits: Range | None = None) -> Plane:
+    """Return `(H, W)` or `(H, W, C)` of any real type as float32 with both axes resampled."""
+    import cv2
 
-
-def _fit(plane: npt.NDArray[np.float32], size: int, along: int) -> npt.NDArray[np.float32]:
-    """Cut or repeat the last line, so that the axis has `size` (OpenCV may round a half the other way)."""
-    missing = size - plane.shape[along]
-    if missing <= 0:
-        kept: npt.NDArray[np.float32] = plane[:size] if along == 0 else plane[:, :size]
-        return kept
-    longer: npt.NDArray[np.float32] = np.concatenate([plane, np.repeat(plane.take([-1], axis=along), missing, axis=along)], axis=along)
-    return longer
+    values: Plane = np.ascontiguousarray(plane, np.float32)
+    if limits is not None:
+        values = np.clip(values, *limits, out=None if values is plane else values)
+    for along, matrix in enumerate(weights):
+        if matrix.shape[0] == matrix.shape[1] == matrix.nnz and (matrix.data == 1).all():
+            continue
+        turned = values if along == 0 else cv2.transpose(values)
+        mixed = np.asarray(matrix @ turned.reshape(turned.shape[0], -1), np.float32).reshape(matrix.shape[0], *turned.shape[1:])
+        values = mixed if along == 0 else np.asarray(cv2.transpose(mixed), np.float32)
+    return values
 
 
 def resampled_affine(affine: npt.NDArray[np.float64], spacing_mm: tuple[float, ...], target_mm: tuple[float, ...]) -> npt.NDArray[np.float64]:
@@ -96,16 +114,10 @@ def resampled_affine(affine: npt.NDArray[np.float64], spacing_mm: tuple[float, .
 
 def resize_longest(image: Pixels, size_px: int) -> npt.NDArray[np.float32]:
     """Return `(H, W)` or `(H, W, 3)` as float32 with the longest side `size_px` and the same aspect."""
-    import cv2
-
     height, width = image.shape[:2]
     factor = size_px / max(height, width)
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    try:
-        return np.asarray(cv2.resize(np.ascontiguousarray(image, np.float32), size, interpolation=method), np.float32)
-    except cv2.error:
-        raise ImageError("RESAMPLE", "the image cannot be resized to the target size") from None
+    sizes = (max(1, round(height * factor)), max(1, round(width * factor)))
+    return _resample_plane(image, [axis_weights(lines, size, size / lines) for lines, size in zip((height, width), sizes, strict=True)])
 
 
 def round_to(values: npt.NDArray[np.floating[Any]], dtype: type[np.integer[Any]]) -> Pixels:
