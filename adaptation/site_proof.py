@@ -254,13 +254,15 @@ def judge(effects: tuple[Effect, ...], column: str, label: str) -> list[str]:
         change, low, high = effect.change or (None, None, None)
         if was is None or change is None or low is None or high is None:
             continue
-        what = column if effect.target == "site" else effect.target.replace("label", f"the label ({label})", 1)
+        what = f"the {column}" if effect.target == "site" else effect.target.replace("label", f"the label ({label})" if label != "label" else "the label", 1)
         numbers = f"AUROC {was.auroc[0]:.3f} → {effect.auroc[0]:.3f}, change {change:+.3f} ({low:+.3f} to {high:+.3f})"
-        said.append(f"{effect.variant} {_word(effect.target, low, high)} {what}: {numbers}")
+        said.append(f"{was.variant} → {effect.variant}: {what} {_word(effect, low, high)}; {numbers}")
     return said
 
 
-def _word(target: Target, low: float, high: float) -> str:
-    """Return the verb for a change of AUROC with this interval."""
-    less, more, same = ("hides", "EXPOSES", "is not shown to hide") if target == "site" else ("HURTS", "helps", "is not shown to hurt")
-    return less if high < 0 else more if low > 0 else same
+def _word(effect: Effect, low: float, high: float) -> str:
+    """Return what a change of AUROC with this interval says."""
+    if effect.target != "site":
+        return "is HURT" if high < 0 else "is told better" if low > 0 else "is not shown to be hurt"
+    still = " but still told" if (effect.auroc[1] or 0) > 0.5 else " and not shown to be told any more"
+    return f"is told less well,{still}" if high < 0 else "is told BETTER" if low > 0 else "is not shown to be told less well"

@@ -13,6 +13,7 @@ from curation.errors import IntegrityError
 from curation.ledger import read_ledger
 from curation.project import Project
 from curation.versions import Version, open_version
+from flows.harmonization import read_proof
 from flows.settings import Settings, read_settings
 from validation.evidence import INTAKE_SCHEMA
 
@@ -36,6 +37,7 @@ class Material:
         parent_metrics: that of the version before.
         differences: the paired comparison of both models on the test images that both have seen; empty without two models.
         ledger: decisions up to this version.
+        harmonization: the newest proof of `curaloop harmonize --report` on this version, empty without one.
     """
 
     settings: Settings
@@ -49,6 +51,7 @@ class Material:
     parent_metrics: dict[str, Any]
     differences: list[ModelDifference]
     ledger: list[dict[str, Any]]
+    harmonization: dict[str, Any]
 
 
 def gather(project: Project, version: Version) -> Material:
@@ -71,6 +74,7 @@ def gather(project: Project, version: Version) -> Material:
         parent_metrics=_read_metrics(_newest_model(project, release["parent"])),
         differences=_compare(_newest_model(project, release["parent"]), _newest_model(project, version.name)),
         ledger=_ledger_until(project, release["ledger_head"]),
+        harmonization=read_proof(project, version.name),
     )
 
 

@@ -12,6 +12,7 @@ from flows.report import tables
 from flows.report.charts import Bar, Dot, bar_chart, column_chart, dot_chart
 from flows.report.evidence import Evidence, EvidenceFile
 from flows.report.gallery import Shelf
+from flows.report.harmonization import describe_harmonization
 
 if TYPE_CHECKING:
     from flows.report.material import Material
@@ -48,6 +49,7 @@ def describe(material: Material, evidence: Evidence, shelves: list[Shelf]) -> di
         **_gallery(material, evidence, files, shelves),
         **_review(material, evidence, files),
         **_model(material, evidence, files),
+        **describe_harmonization(material, evidence, files),
         "checks": sorted(material.checks, key=lambda check: check["name"]),
         "passed": sum(check["passed"] for check in material.checks),
         "ledger": material.ledger[-LEDGER_LINES:],
