@@ -8,17 +8,18 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.dicom_geometry import StackGeometry
+from curation.pixels import Pixels
 
 Values = npt.NDArray[np.float32]
 
 
-def upright(pixels: Values, stack: StackGeometry, fill: float) -> tuple[Values, npt.NDArray[np.float64]]:
+def upright(pixels: Pixels, stack: StackGeometry, fill: float) -> tuple[Values, npt.NDArray[np.float64]]:
     """Return the sheared volume and its affine: an upright stack that is just large enough for every slice.
 
     A slice is only moved along its rows and columns, by linear interpolation between neighbouring pixels; its height stays.
 
     Args:
-        pixels: `(D, H, W)`, slices in the order of the stack.
+        pixels: `(D, H, W)` of any real type, slices in the order of the stack.
         stack: geometry with a shear.
         fill: value of what no slice covers.
     """
@@ -34,7 +35,7 @@ def upright(pixels: Values, stack: StackGeometry, fill: float) -> tuple[Values, 
     return out, affine
 
 
-def _move(target: Values, source: Values, shift_px: tuple[float, float], fill: float) -> None:
+def _move(target: Values, source: Pixels, shift_px: tuple[float, float], fill: float) -> None:
     """Write `source` into `target`, moved by rows and columns; between pixels the values are mixed linearly, beyond the edge with `fill`."""
     whole = [math.floor(shift + 1e-6) for shift in shift_px]
     shares = [max(0.0, shift - floor) for shift, floor in zip(shift_px, whole, strict=True)]

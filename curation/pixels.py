@@ -19,15 +19,22 @@ from curation.errors import IntegrityError
 
 Pixels = npt.NDArray[Any]
 
+STORED_BYTES = 0xFFFF
+"""Most bytes of a deflate block that is not compressed."""
 SYNTHETIC_MARK = "Curaloop-Synthetic"
 """Key of the PNG text chunk that every synthetic image carries."""
 
 
-def hash_pixels(pixels: Pixels, spacing_mm: tuple[float, ...] | list[float] | None = None) -> str:
-    """Return the SHA-256 of shape, dtype, spacing (rounded to 1e-4 mm) and values, independent of any compression."""
-    header = f"{pixels.shape}|{pixels.dtype.newbyteorder('<').str}|{[round(s, 4) for s in spacing_mm or ()]}"
+def hash_pixels(pixels: Pixels, spacing_mm: tuple[float, ...] | list[float] | None = None, like: type[np.generic] | None = None) -> str:
+    """Return the SHA-256 of shape, dtype, spacing (rounded to 1e-4 mm) and values, independent of any compression.
+
+    `like` gives the hash that the same values have in another type, one slice converted at a time.
+    """
+    dtype = np.dtype(like or pixels.dtype)
+    header = f"{pixels.shape}|{dtype.newbyteorder('<').str}|{[round(s, 4) for s in spacing_mm or ()]}"
     digest = hashlib.sha256(header.encode())
-    digest.update(np.ascontiguousarray(pixels).data)
+    for part in pixels if dtype != pixels.dtype else (pixels,):
+        digest.update(np.ascontiguousarray(part, dtype).data)
     return digest.hexdigest()
 
 
@@ -71,21 +78,55 @@ def _insert_text(png: bytes, mark: dict[str, str]) -> bytes:
     return png[:end_of_header] + chunks + png[end_of_header:]
 
 
-def encode_nifti(volume: Pixels, affine: npt.NDArray[np.float64]) -> bytes:
+def encode_nifti(volume: Pixels, affine: npt.NDArray[np.float64], *, compress: bool = False) -> bytes:
     """Return a `(D, H, W)` volume as `.nii.gz` bytes.
 
+    Voxels of a scanner are mostly noise: gzip takes longer to halve them than everything else that is done to them, so they are stored in a gzip file
+    that does not compress.
+
     Args:
-        volume: int16 or float32, axes slices, rows, columns.
+        volume: int16 or float32, axes slices, rows, columns; a label map: uint8 or uint16.
         affine: `(4, 4)`, voxel indices in the file's order (columns, rows, slices) to RAS+ millimetres.
+        compress: for label maps, which shrink a hundred times.
     """
-    import nibabel as nib
     from isal import igzip
 
-    image = nib.Nifti1Image(volume.transpose(2, 1, 0), affine, dtype=volume.dtype)
-    image.header.set_xyzt_units("mm")
-    image.header["descrip"] = b""
-    compressed: bytes = igzip.compress(image.to_bytes(), compresslevel=1, mtime=0)
+    head = _nifti_header(volume, affine)
+    voxels = np.ascontiguousarray(volume, volume.dtype.newbyteorder("<"))
+    if not compress:
+        return _stored_gzip(head, voxels.reshape(-1).view(np.uint8))
+    compressed: bytes = igzip.compress(head + voxels.tobytes(), compresslevel=1, mtime=0)
     return compressed
+
+
+def _nifti_header(volume: Pixels, affine: npt.NDArray[np.float64]) -> bytes:
+    """Return the 352 bytes before the voxels: type, shape, geometry, no text."""
+    import nibabel as nib
+
+    header = nib.Nifti1Header()
+    header.set_data_dtype(volume.dtype)
+    header.set_data_shape(volume.shape[::-1])
+    image = nib.Nifti1Image(np.broadcast_to(np.zeros((), volume.dtype), volume.shape[::-1]), affine, header)
+    image.header.set_xyzt_units("mm")
+    image.header["descrip"], image.header["vox_offset"] = b"", 352
+    image.header.set_slope_inter(1, 0)
+    return bytes(image.header.binaryblock) + b"\0" * 4
+
+
+def _stored_gzip(head: bytes, body: npt.NDArray[np.uint8]) -> bytes:
+    """Return head and body as a gzip file of stored blocks (RFC 1951, 3.2.4): no name, no time."""
+    from isal import isal_zlib
+
+    blocks = [_stored_block(head, is_last=body.size == 0), head]
+    for begin in range(0, body.size, STORED_BYTES):
+        part = body[begin : begin + STORED_BYTES]
+        blocks += [_stored_block(part, is_last=begin + STORED_BYTES >= body.size), part.data]
+    checksum = isal_zlib.crc32(body.data, isal_zlib.crc32(head))
+    return b"".join([b"\x1f\x8b\x08\0\0\0\0\0\0\xff", *blocks, struct.pack("<II", checksum, (len(head) + body.size) & 0xFFFFFFFF)])
+
+
+def _stored_block(part: bytes | npt.NDArray[np.uint8], *, is_last: bool) -> bytes:
+    return struct.pack("<BHH", is_last, len(part), len(part) ^ 0xFFFF)
 
 
 def decode(content: bytes, suffix: str) -> Pixels:

@@ -20,6 +20,8 @@ COMPUTED = frozenset(
     {"image_id", "patient_id", "study_uid", "series_uid", "recipe_sha256", "pixels_sha256", "suffix", "dtype", "value_unit", "origin", "label_map_sha256"}
 )
 """Columns that cannot hold an identifier: keyed pseudonyms, hashes, fixed words."""
+TEXT_DROPPED = "TEXT_DROPPED"
+"""Note of an image whose report still held something that identifies after cleaning; the image is kept without it."""
 
 
 def make_row(acquired: Acquired, lookup: Lookup, source: str, settings: HarmonizeSettings, secret: bytes, patients: str = "") -> tuple[dict[str, Any], bytes]:
@@ -35,13 +37,15 @@ def make_row(acquired: Acquired, lookup: Lookup, source: str, settings: Harmoniz
     fields = {**acquired.fields, **lookup.fields, "modality": acquired.modality}
     if "attributes" in acquired.fields and "attributes" in lookup.fields:
         fields["attributes"] = json.dumps(json.loads(acquired.fields["attributes"]) | json.loads(lookup.fields["attributes"]), sort_keys=True)
+    text, notes = _clean_text(lookup, patient, acquired)
     record = ImageRecord(
         image_id=image_id_of(acquired),
         patient_id=pseudonym(secret, f"patient:{patients or source}", patient),
         source=source,
         label_source="source" if "label" in fields else None,
         **fields,
-        notes=sorted(set(acquired.notes)) or None,
+        text=text,
+        notes=sorted({*acquired.notes, *notes}) or None,
         **_describe_pixels(harmonized),
         **_describe_label_map(harmonized, acquired.label_values),
     )
@@ -54,18 +58,32 @@ def make_row(acquired: Acquired, lookup: Lookup, source: str, settings: Harmoniz
     return row | {"label_map_size_bytes": len(label_map)}, stored + label_map
 
 
+def _clean_text(lookup: Lookup, patient: str, acquired: Acquired) -> tuple[str | None, tuple[str, ...]]:
+    """Return the report without what identifies, and codes of what happened to it; a text that cannot be cleaned is dropped, not the image."""
+    if not lookup.text:
+        return None, ()
+    from curation.visible.report_text import clean_report
+
+    try:
+        return clean_report(lookup.text, lookup.known | {patient, acquired.patient}), ()
+    except ImageError:
+        return None, (TEXT_DROPPED,)
+
+
 def _encode_label_map(harmonized: Harmonized, label_map: Pixels) -> bytes:
     """Return the label map as `.nii.gz`; that of a 2-D image is one slice, whose affine holds the spacing only."""
     if harmonized.affine is not None:
-        return encode_nifti(label_map, harmonized.affine)
+        return encode_nifti(label_map, harmonized.affine, compress=True)
     rows_mm, columns_mm = harmonized.spacing_mm or (1.0, 1.0)
-    return encode_nifti(label_map[None], np.diag([columns_mm, rows_mm, 1.0, 1.0]))
+    return encode_nifti(label_map[None], np.diag([columns_mm, rows_mm, 1.0, 1.0]), compress=True)
 
 
 def image_id_of(acquired: Acquired) -> str:
     """Return 32 hex digits of the SHA-256 of the source's decoded pixels and geometry."""
     geometry = [*(acquired.spacing_mm or ()), *(np.ravel(acquired.affine) if acquired.affine is not None else ())]
-    return hash_pixels(acquired.pixels, [round(float(number), 4) + 0.0 for number in geometry])[:32]
+    is_series = acquired.pixels.dtype == np.int16 and "series_uid" in acquired.fields
+    like = np.float32 if is_series else None  # the name that a DICOM series has always had, whatever type its reader keeps the values in
+    return hash_pixels(acquired.pixels, [round(float(number), 4) + 0.0 for number in geometry], like)[:32]
 
 
 def _describe_pixels(harmonized: Harmonized) -> dict[str, Any]:

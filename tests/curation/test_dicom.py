@@ -52,7 +52,7 @@ def test_a_ct_series_becomes_a_volume_in_hounsfield_units_sorted_by_place(tmp_pa
     (volume,) = result.images
     expected = np.stack([a_pattern(index).astype(np.float32) - 1024 for index in range(5)])
     np.testing.assert_array_equal(volume.pixels, expected)
-    assert volume.pixels.dtype == np.float32
+    assert volume.pixels.dtype == np.int16
     assert volume.spacing_mm == (2.0, 0.5, 0.7)
     assert volume.affine is not None
     np.testing.assert_allclose(volume.affine @ [3, 2, 4, 1], [10 - 3 * 0.7, 20 - 2 * 0.5, 30 + 4 * 2, 1])
