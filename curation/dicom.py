@@ -7,7 +7,7 @@ Every file gets exactly one outcome. Nothing of a header leaves this module exce
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -31,7 +31,6 @@ from curation.dicom_tilt import upright
 from curation.dicom_volumes import AIR_HU, Volume, attributes_of, build_volumes, volume_pixels
 from curation.errors import ImageError
 from curation.modalities import family_of
-from curation.pixels import hash_pixels
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -102,7 +101,13 @@ def describe(dataset: Dataset) -> SeriesKey:
 
 
 def read_series(
-    paths: Iterable[Path], key: bytes, *, correct_tilt: bool = False, frames: Frames = "refuse", structures: Mapping[str, str] | None = None
+    paths: Iterable[Path],
+    key: bytes,
+    *,
+    correct_tilt: bool = False,
+    frames: Frames = "refuse",
+    structures: Mapping[str, str] | None = None,
+    read: Callable[[Path], bytes] = Path.read_bytes,
 ) -> SeriesResult:
     """Return the images of one series.
 
@@ -112,13 +117,14 @@ def read_series(
         correct_tilt: shear CT volumes of a tilted gantry upright instead of refusing them.
         frames: what is taken of films.
         structures: the user's names of structures in label maps, by their labels there.
+        read: gives the bytes of a file; a caller that hashes them passes what keeps the hash.
     """
     outcomes: dict[Path, Outcome] = {}
     instances: list[Instance] = []
     drawings: list[Drawing] = []
     for path in sorted(paths):
         try:
-            dataset = open_dataset(path)
+            dataset = open_dataset(path, read=read)
             describe(dataset)
             if text_of(dataset, "SOPClassUID") in LABEL_MAP_CLASSES:
                 drawings.append(Drawing(path, dataset))
@@ -154,7 +160,7 @@ def _decode_instance(path: Path, dataset: Dataset, frames: Frames) -> Instance:
         notes = stream_notes(dataset)
         del dataset.PixelData
         owner, place = (tuple(text_of(dataset, name) for name in names) for names in (OWNER_NAMES, CONTENT_NAMES))
-        return Instance(path, dataset, decoded, text_of(dataset, "SOPInstanceUID"), owner, (hash_pixels(decoded), *place), notes)
+        return Instance(path, dataset, decoded, text_of(dataset, "SOPInstanceUID"), owner, place, notes)
 
 
 def is_volume(dataset: Dataset) -> bool:

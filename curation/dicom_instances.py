@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from curation.dicom_fields import text_of
 from curation.dicom_kinds import ROUTED
 from curation.errors import ImageError
-from curation.pixels import Pixels
+from curation.pixels import Pixels, hash_pixels
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -41,7 +41,7 @@ class Instance(NamedTuple):
         frames: stored values, `(F, H, W)` or `(F, H, W, 3)`.
         instance_uid: raw.
         owner: raw values of `OWNER_NAMES`; a series has one owner.
-        content: what makes two files the same image: hash of the pixels, and their place and meaning.
+        place: what makes two files the same image besides equal pixels: their place and meaning.
         notes: codes of what the reader decided.
     """
 
@@ -50,7 +50,7 @@ class Instance(NamedTuple):
     frames: Pixels
     instance_uid: str
     owner: tuple[str, ...]
-    content: tuple[str, ...]
+    place: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -64,17 +64,39 @@ def drop_repeats(instances: list[Instance], outcomes: dict[Path, Outcome]) -> li
     by_uid: dict[str, list[Instance]] = {}
     for instance in instances:
         by_uid.setdefault(instance.instance_uid, []).append(instance)
-    unique: dict[tuple[str, ...], Instance] = {}
+    single: list[Instance] = []
     for same in by_uid.values():
-        if len({instance.content for instance in same}) > 1:
+        if len({_content_of(instance) for instance in same} if len(same) > 1 else same) > 1:
             conflict = Outcome("quarantined", "UID_CONFLICT", "several files claim one instance UID with different pixels or places")
             outcomes.update((instance.path, conflict) for instance in same)
             continue
-        number = text_of(same[0].dataset, "InstanceNumber")  # equal slices of two time points (of air, say) are no repeats
-        for instance in same:
-            if unique.setdefault((*instance.content, number), instance) is not instance:
-                outcomes[instance.path] = Outcome("duplicate", "SAME_PIXELS", SAME_PIXELS)
-    return list(unique.values())
+        single.append(same[0])
+        outcomes.update((instance.path, Outcome("duplicate", "SAME_PIXELS", SAME_PIXELS)) for instance in same[1:])
+    return _drop_copies(single, outcomes)
+
+
+def _drop_copies(instances: list[Instance], outcomes: dict[Path, Outcome]) -> list[Instance]:
+    """Keep the first of equal instances with different UIDs; pixels are hashed only where place and number are equal.
+
+    Equal slices with different numbers (two time points of air, say) are no copies.
+    """
+    rivals: dict[tuple[str, ...], list[Instance]] = {}
+    for instance in instances:
+        rivals.setdefault((*instance.place, text_of(instance.dataset, "InstanceNumber")), []).append(instance)
+    dropped: set[Path] = set()
+    for same in rivals.values():
+        seen: set[tuple[str, ...]] = set()
+        for instance in same if len(same) > 1 else ():
+            content = _content_of(instance)
+            if content in seen:
+                dropped.add(instance.path)
+            seen.add(content)
+    outcomes.update((path, Outcome("duplicate", "SAME_PIXELS", SAME_PIXELS)) for path in dropped)
+    return [instance for instance in instances if instance.path not in dropped]
+
+
+def _content_of(instance: Instance) -> tuple[str, ...]:
+    return hash_pixels(instance.frames), *instance.place
 
 
 def conflict_of(instances: list[Instance]) -> ImageError | None:
