@@ -9,7 +9,7 @@ import logging
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,13 +68,13 @@ def guarded(code: str = "CORRUPT", reason: str = "an element of the file cannot 
         logger.disabled = was_disabled
 
 
-def open_dataset(path: Path, tags: list[str] | None = None, content: bytes | None = None) -> Dataset:
+def open_dataset(path: Path, tags: list[str] | None = None, read: Callable[[Path], bytes] = Path.read_bytes) -> Dataset:
     """Return the data set at `path`: all of it, or at least `tags` of what lies before the pixels.
 
     Args:
         path: the file.
         tags: keywords that are asked for; none for the whole file.
-        content: the bytes of the whole file, when the caller has them.
+        read: gives the bytes of a file; a caller that needs them too passes what keeps them.
 
     Raises:
         ImageError: UNREADABLE, EMPTY, NOT_DICOM, TRUNCATED, TOO_LARGE or CORRUPT.
@@ -82,7 +82,7 @@ def open_dataset(path: Path, tags: list[str] | None = None, content: bytes | Non
     from pydicom import dcmread
 
     with guarded():
-        scanned = _scan_start(path) if tags is not None and content is None else _scan_whole(path, content)
+        scanned = _scan_whole(path, read) if tags is None else _scan_start(path)
         if scanned is not None:
             return scanned
         has_magic = _check_start(path)
@@ -105,13 +105,11 @@ def _scan_start(path: Path) -> Dataset | None:
     return scan(start, is_whole=len(start) < START_BYTES, with_pixels=False)
 
 
-def _scan_whole(path: Path, content: bytes | None) -> Dataset | None:
+def _scan_whole(path: Path, read: Callable[[Path], bytes]) -> Dataset | None:
     """Return the data set of a plain uncompressed file."""
     from curation.dicom_scan import scan
 
-    if content is None and path.stat().st_size > MAX_FILE_BYTES:
-        return None
-    return scan(path.read_bytes() if content is None else content)
+    return scan(read(path)) if path.stat().st_size <= MAX_FILE_BYTES else None
 
 
 def _check_start(path: Path) -> bool:

@@ -10,7 +10,7 @@ import polars as pl
 
 from curation.project import Project
 from curation.records import SCHEMA
-from curation.shards import LABEL_MAP, PLACE, with_places, write_shards
+from curation.shards import LABEL_MAP, PLACE, adopt_shards, with_places, write_shards
 
 PART = {"part": pl.String(), "part_offset": pl.Int64(), "part_bytes": pl.Int64(), "unit": pl.String()}
 NEW_ROWS = pl.Schema({**SCHEMA, **PART})
@@ -70,6 +70,7 @@ def carry_over(rows: pl.DataFrame, before: pl.DataFrame, shards: set[str]) -> pl
 
 def pack(rows: pl.DataFrame, parts: Path, project: Project) -> pl.DataFrame:
     """Write the images that have no place yet into shards, in the order of their ids, and return the rows with all places."""
+    adopt_shards(rows["shard"].drop_nulls().unique(), parts, project.working_shards)
     waiting = rows.filter(pl.col("shard").is_null()).sort("image_id")
     if waiting.is_empty():
         return rows.select(list(SCHEMA))

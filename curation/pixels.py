@@ -117,7 +117,7 @@ def _stored_gzip(head: bytes, body: npt.NDArray[np.uint8]) -> bytes:
     """Return head and body as a gzip file of stored blocks (RFC 1951, 3.2.4): no name, no time."""
     from isal import isal_zlib
 
-    blocks = [_stored_block(head, is_last=body.size == 0), head]
+    blocks: list[Any] = [_stored_block(head, is_last=body.size == 0), head]
     for begin in range(0, body.size, STORED_BYTES):
         part = body[begin : begin + STORED_BYTES]
         blocks += [_stored_block(part, is_last=begin + STORED_BYTES >= body.size), part.data]

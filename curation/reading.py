@@ -8,15 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 from curation.acquired import Acquired
-from curation.errors import ImageError, WorkerLostError
+from curation.errors import ImageError, IntegrityError, WorkerLostError
 from curation.file_reading import read_file_unit, refuse_changed
 from curation.outcomes import READ_ERRORS, FileResult, UnitResult, hash_file, refusal_of, refuse
 from curation.row import make_row
+from curation.shards import OWN_SHARD_BYTES, OWN_SHARDS, verify_shard, write_own_shard
 from curation.sources.table import Lookup
+from curation.study_reading import split_study
 from curation.units import Chunk, Unit, UnitFile
 
 SAME_IN_UNIT = "SAME_PIXELS"
@@ -33,25 +35,33 @@ def read_chunk(chunk: Chunk) -> str:
 
 
 def is_finished(folder: Path, name: str) -> bool:
-    """Say whether both files of a part are whole; they are not flushed to the disk, so a power cut may leave anything in them."""
+    """Say whether all files of a part are whole; not all are flushed to the disk, so a power cut may leave anything in them."""
     try:
-        expected = json.loads((folder / f"{name}.json").read_bytes())["bin_sha256"]
-        return bool(hashlib.sha256((folder / f"{name}.bin").read_bytes()).hexdigest() == expected)
-    except (OSError, ValueError, KeyError, TypeError):
+        part = json.loads((folder / f"{name}.json").read_bytes())
+        for shard in {row["shard"] for unit in part["units"] for row in unit["rows"] if row["shard"]}:
+            verify_shard(folder / OWN_SHARDS / shard)
+        return bool(hashlib.sha256((folder / f"{name}.bin").read_bytes()).hexdigest() == part["bin_sha256"])
+    except (OSError, ValueError, KeyError, TypeError, IntegrityError):
         return False
 
 
 def write_part(results: list[UnitResult], folder: Path, name: str) -> None:
-    """Write the results of a chunk; the list of outcomes last, so that a part with one is whole."""
+    """Write the results of a chunk; the list of outcomes last, so that a part with one is whole. A big image is written as a shard already."""
+    small: list[bytes] = []
     offset = 0
     for result in results:
         for row, content in zip(result.rows, result.encoded, strict=True):
-            row |= {"part": name, "part_offset": offset, "part_bytes": len(content), "unit": result.unit}
+            row["unit"] = result.unit
+            if len(content) >= OWN_SHARD_BYTES:
+                row |= write_own_shard(row, content, folder / OWN_SHARDS)
+                continue
+            row |= {"part": name, "part_offset": offset, "part_bytes": len(content)}
             offset += len(content)
-    content = b"".join(content for result in results for content in result.encoded)
-    units = [{"source": r.source, "unit": r.unit, "files": [asdict(file) for file in r.files], "rows": r.rows} for r in results]
-    _replace(folder / f"{name}.bin", content)
-    _replace(folder / f"{name}.json", json.dumps({"bin_sha256": hashlib.sha256(content).hexdigest(), "units": units}).encode())
+            small.append(content)
+    joined = b"".join(small)
+    units = [{"source": r.source, "unit": r.unit, "files": [vars(file) for file in r.files], "rows": r.rows} for r in results]
+    _replace(folder / f"{name}.bin", joined)
+    _replace(folder / f"{name}.json", json.dumps({"bin_sha256": hashlib.sha256(joined).hexdigest(), "units": units}).encode())
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -75,31 +85,71 @@ def crash_part(chunk: Chunk, lost: WorkerLostError) -> str:
 def read_unit(unit: Unit, chunk: Chunk) -> UnitResult:
     """Return what became of one unit, whatever its files hold."""
     try:
-        return _read_series_unit(unit, chunk) if unit.kind == "dicom" else read_file_unit(unit, chunk)
+        if unit.kind != "dicom":
+            return read_file_unit(unit, chunk)
+        return _read_study_unit(unit, chunk) if unit.has_reports else _read_series_unit(unit, chunk)
     except READ_ERRORS as error:
         refusal = refuse(error)
     return UnitResult(unit.source, unit.name, [refusal_of(file.path, refusal, hash_file(file.real)) for file in unit.files])
+
+
+def _read_study_unit(unit: Unit, chunk: Chunk) -> UnitResult:
+    """Read all files of one DICOM study, and give the text of its reports to its images."""
+    hashes = [hash_file(file.real) for file in unit.files]
+    if all(file.known_sha256 and file.known_sha256 == sha256 for file, sha256 in zip(unit.files, hashes, strict=True)):
+        return UnitResult(unit.source, unit.name, [FileResult(file.path, "unchanged", sha256=file.known_sha256) for file in unit.files])
+    parts, others = split_study(unit)
+    made = UnitResult(unit.source, unit.name, others)
+    seen: set[str] = set()
+    for result in (_read_series_unit(part, chunk) for part in parts):
+        for file in result.files:
+            if file.image_ids and seen.issuperset(file.image_ids):
+                file.outcome, file.code, file.reason = "duplicate", SAME_IN_UNIT, "the same pixels are in an earlier series of the study"
+        made.files.extend(result.files)
+        new = [(row, content) for row, content in zip(result.rows, result.encoded, strict=True) if row["image_id"] not in seen]
+        made.rows.extend(row for row, _ in new)
+        made.encoded.extend(content for _, content in new)
+        seen |= {row["image_id"] for row, _ in new}
+    return made
+
+
+class HashedReads:
+    """Reads files whole, once, and keeps the hash of each."""
+
+    def __init__(self) -> None:
+        self._sha256: dict[Path, str] = {}
+
+    def read(self, path: Path) -> bytes:
+        """Return the bytes of a file."""
+        content = path.read_bytes()
+        self._sha256[path] = hashlib.sha256(content).hexdigest()
+        return content
+
+    def sha256_of(self, path: Path) -> str | None:
+        """Return the hash of a file, also of one that was never read whole; None when it cannot be read."""
+        return self._sha256.get(path) or hash_file(path)
 
 
 def _read_series_unit(unit: Unit, chunk: Chunk) -> UnitResult:
     """Read all files of one DICOM series."""
     from curation.dicom import read_series
 
-    hashes = {file.real: hash_file(file.real) for file in unit.files}
-    if all(file.known_sha256 and file.known_sha256 == hashes[file.real] for file in unit.files):
+    if all(file.known_sha256 and file.known_sha256 == hash_file(file.real) for file in unit.files):
         return UnitResult(unit.source, unit.name, [FileResult(file.path, "unchanged", sha256=file.known_sha256) for file in unit.files])
+    hashes = HashedReads()
     series = read_series(
         [file.real for file in unit.files],
         chunk.secret,
         correct_tilt=chunk.harmonize.ct.correct_tilt,
         frames=unit.frames,
         structures=unit.files[0].lookup.structures,
+        read=hashes.read,
     )
     by_path = {file.real: file for file in unit.files}
     result = UnitResult(unit.source, unit.name, [])
     for path, file in by_path.items():
         outcome = series.outcomes[path]
-        result.files.append(FileResult(file.path, outcome.outcome, outcome.code, outcome.reason, hashes[path]))
+        result.files.append(FileResult(file.path, outcome.outcome, outcome.code, outcome.reason, hashes.sha256_of(path)))
     members = [[n for n, path in enumerate(by_path) if index in series.outcomes[path].images] for index in range(len(series.images))]
     kept = [n for n, file in enumerate(result.files) if file.outcome == "kept"]
     for image, numbers in zip(series.images, members, strict=True):
@@ -112,7 +162,8 @@ def _add_image(image: Acquired, members: list[tuple[UnitFile, FileResult]], unit
     try:
         for file, _ in members:
             refuse_changed(file)
-        row, encoded = make_row(image, _one_lookup([file.lookup for file, _ in members]), unit.source, chunk.harmonize, chunk.secret, unit.patients)
+        lookup = _with_names(_one_lookup([file.lookup for file, _ in members]), members[0][0])
+        row, encoded = make_row(image, lookup, unit.source, chunk.harmonize, chunk.secret, unit.patients)
     except (ImageError, *READ_ERRORS) as error:
         refusal = refuse(error)
         _settle(members, "quarantined", refusal.code, refusal.reason)
@@ -132,6 +183,15 @@ def _settle(members: list[tuple[UnitFile, FileResult]], outcome: str, code: str,
     for _, result in members:
         if not result.image_ids:
             result.outcome, result.code, result.reason = outcome, code, reason
+
+
+def _with_names(lookup: Lookup, file: UnitFile) -> Lookup:
+    """Return the lookup with what the header says of people and places, when there is a text to clean of them."""
+    if not lookup.text:
+        return lookup
+    from curation.dicom_reports import header_names
+
+    return replace(lookup, known=lookup.known | header_names(file.real))
 
 
 def _one_lookup(lookups: list[Lookup]) -> Lookup:

@@ -23,6 +23,10 @@ import polars as pl
 from curation.errors import IntegrityError
 
 MAX_SHARD_BYTES = 256 * 2**20
+OWN_SHARD_BYTES = 16 * 2**20
+"""From this size on, an image has a shard to itself, which the worker that made it writes."""
+OWN_SHARDS = "shards"
+"""Folder of these shards among the parts."""
 LABEL_MAP = ".seg.nii.gz"
 """Suffix of the file that holds the label map of an image."""
 PLACE = ("shard", "offset", "size_bytes", "label_map_offset", "label_map_size_bytes")
@@ -57,15 +61,16 @@ class ShardWriter:
     def __enter__(self) -> Self:
         return self
 
-    def add(self, name: str, content: bytes) -> None:
+    def add(self, name: str, content: bytes | memoryview) -> None:
         """Append one file."""
         header = tarfile.TarInfo(name)
         header.size, header.mode, header.mtime = len(content), 0o644, 0
         head = header.tobuf(tarfile.USTAR_FORMAT)
         self._offsets[name] = (self.size_bytes + len(head), len(content))
-        self._append(head + content + b"\0" * (-len(content) % tarfile.BLOCKSIZE))
+        for block in (head, content, b"\0" * (-len(content) % tarfile.BLOCKSIZE)):
+            self._append(block)
 
-    def _append(self, block: bytes) -> None:
+    def _append(self, block: bytes | memoryview) -> None:
         self._file.write(block)
         self._digest.update(block)
         self.size_bytes += len(block)
@@ -101,6 +106,26 @@ def write_shards(images: Iterable[tuple[str, bytes]], folder: Path, max_bytes: i
                     break
         places |= shard.places
     return places
+
+
+def write_own_shard(row: Mapping[str, Any], content: bytes, folder: Path) -> dict[str, Any]:
+    """Write one image, and the label map behind it if it has one, as a shard, and return the columns of its place."""
+    view, image_bytes = memoryview(content), len(content) - (row["label_map_size_bytes"] or 0)
+    name, label_map = f"{row['image_id']}{row['suffix']}", f"{row['image_id']}{LABEL_MAP}"
+    with ShardWriter(folder) as shard:
+        shard.add(name, view[:image_bytes])
+        if image_bytes < len(content):
+            shard.add(label_map, view[image_bytes:])
+    place = dict(zip(PLACE[:3], shard.places[name], strict=True))
+    return place | ({"label_map_offset": shard.places[label_map].offset} if label_map in shard.places else {})
+
+
+def adopt_shards(names: Iterable[str], parts: Path, folder: Path) -> None:
+    """Move those of the named shards that workers wrote among the parts to where shards lie."""
+    for name in names:
+        if (parts / OWN_SHARDS / name).exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            (parts / OWN_SHARDS / name).replace(folder / name)
 
 
 def with_places(rows: pl.DataFrame, places: Mapping[str, Place]) -> pl.DataFrame:
