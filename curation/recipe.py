@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 Positive = Annotated[float, Field(gt=0)]
+Title = Annotated[str, Field(pattern=r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$")]
+"""A DICOM AE title: 1 to 16 printable characters without a backslash (PS3.5, VR AE)."""
 
 
 class Frozen(BaseModel):
@@ -69,6 +71,12 @@ class SourceSettings(Frozen):
     frames: Literal["refuse", "middle", "all"] = Field(
         default="refuse", exclude_if=lambda value: value == "refuse", description="what is taken of films (several frames in one DICOM file that are no volume)"
     )
+    burned_in_text: Literal["mask", "refuse", "header"] = Field(
+        default="mask",
+        exclude_if=lambda value: value == "mask",
+        description="text in the pixels: it is covered, its image is refused, or only the header is asked",
+    )
+    accept_face_risk: bool = Field(default=False, exclude_if=lambda value: not value, description="take head volumes with thin slices: a face can be drawn")
     structures: dict[str, str] = Field(default_factory=dict, exclude_if=lambda value: not value, description="value or label in a label map = what it means")
     values: dict[str, dict[str, str]] = Field(default_factory=dict, description="record column = {value in the table = value in the record}")
 
@@ -84,8 +92,12 @@ class SourceSettings(Frozen):
             raise ValueError(f"a {self.kind} source needs `modality`, its files do not say it")
         if self.table is None and (self.key or self.label or self.patient or self.columns or self.text):
             raise ValueError("`key`, `label`, `patient`, `text` and `columns` need a `table`")
-        if self.keep_text and self.text is None:
+        if self.keep_text and self.text is None and self.reads != "dicom":
             raise ValueError("`keep_text` needs `text`, the column of the table that holds the report")
+        if self.keeps_reports and self.table is not None and self.matches == "series_uid":
+            raise ValueError(
+                "reports in DICOM belong to studies: with `keep_text`, set `match` to study_uid, patient_id, stem or name, or name the column `text`"
+            )
         if not all(re.fullmatch(r"[A-Za-z0-9 ._+()/-]{1,40}", name) for name in self.structures.values()):
             raise ValueError("`structures` have names of at most 40 letters, digits and . _ + ( ) / -")
         if self.table is not None and self.key is None:
@@ -123,6 +135,11 @@ class SourceSettings(Frozen):
         return self.patients or self.name
 
     @property
+    def keeps_reports(self) -> bool:
+        """The text of structured reports (DICOM SR) is kept with the images of their study."""
+        return self.keep_text and self.text is None and self.reads == "dicom"
+
+    @property
     def matches(self) -> str:
         """What the table's key is compared with."""
         return self.match or ("series_uid" if self.reads == "dicom" else "stem")
@@ -131,6 +148,17 @@ class SourceSettings(Frozen):
 def _option(default: Any, description: str, **checks: Any) -> Any:
     """Return a key that came later: at its default it does not enter the hash, so that images that were made before are not made again."""
     return Field(default=default, description=description, exclude_if=lambda value: value == default, **checks)
+
+
+class ListenSettings(Frozen):
+    """The DICOM receiver: who may send, and where it is stored."""
+
+    inbox: Path = Field(default=Path("inbox"), description="folder for what is received; the path of a [[source]] with kind = dicom")
+    ae_title: Title = Field(default="CURALOOP", description="what the receiver is called; callers that call it otherwise are refused")
+    host: str = Field(default="127.0.0.1", min_length=1, description="address to listen on; DICOM is not encrypted")
+    port: int = Field(default=11112, ge=0, le=65535, description="0: any free one")
+    allow: tuple[Title, ...] = Field(default=(), description="AE titles that may send; nobody else may")
+    max_file_gb: Positive = Field(default=4.0, le=64, description="a sender of a larger object is cut off")
 
 
 class CtSettings(Frozen):

@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from adaptation.recipe import FinetuneSettings
 from curation.errors import RecipeError, SourceError, UsageError
-from curation.recipe import Frozen, GapSettings, HarmonizeSettings, SourceSettings, SplitSettings
+from curation.recipe import Frozen, GapSettings, HarmonizeSettings, ListenSettings, SourceSettings, SplitSettings
 from synthesis.recipe import SynthesisSettings
 from validation.recipe import ReleaseSettings, ReviewSettings
 
@@ -53,6 +53,7 @@ class Settings(BaseSettings):
 
     dataset: DatasetSettings
     source: tuple[SourceSettings, ...] = ()
+    listen: ListenSettings = ListenSettings()
     harmonize: HarmonizeSettings = HarmonizeSettings()
     split: SplitSettings = SplitSettings()
     gaps: GapSettings = GapSettings()

@@ -86,7 +86,7 @@ def record(work: Work, stage: str, report: Report) -> Report:
 
 def recipe_sha256(settings: Settings) -> str:
     """Return the hash of everything in the recipe that changes a result: not where things lie or run."""
-    content = settings.model_dump(mode="json", exclude={"services": True, "run": True, "release": {"remote"}, "source": {"__all__": PLACES}})
+    content = settings.model_dump(mode="json", exclude={"services": True, "run": True, "listen": True, "release": {"remote"}, "source": {"__all__": PLACES}})
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -15,7 +15,7 @@ State = Literal[
     "archive_changed", "archive_unreadable", "archive_crashed",
 ]  # fmt: skip
 PARTIAL = ".curaloop-partial"
-"""End of the name of a file that Curaloop is still receiving."""
+"""End of the name of a file that Curaloop is still receiving, or of a folder with such files."""
 
 
 class Found(NamedTuple):
@@ -55,7 +55,7 @@ def walk(root: Path) -> Iterator[Found]:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
+                    if entry.is_dir(follow_symlinks=False) and not entry.name.endswith(PARTIAL):
                         folders.append(entry.path)
                     else:
                         yield _describe(entry, base)
@@ -70,6 +70,6 @@ def _describe(entry: os.DirEntry[str], base: int) -> Found:
     except OSError:
         return Found(path, entry.path, 0, 0, "unreadable")
     state: State = "file" if stat.S_ISREG(status.st_mode) else "link" if stat.S_ISLNK(status.st_mode) else "special"
-    if state == "file" and path.endswith(PARTIAL):
+    if path.endswith(PARTIAL):
         state = "partial"
     return Found(path, entry.path, status.st_size, status.st_mtime_ns, state)

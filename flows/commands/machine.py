@@ -1,4 +1,4 @@
-"""Commands about projects, servers and this computer: init, demo, up, down, deploy, doctor, deidentify."""
+"""Commands about projects, servers and this computer: init, demo, up, down, deploy, doctor, deidentify, listen."""
 
 from __future__ import annotations
 
@@ -127,3 +127,26 @@ def deidentify(
     out().print("Text burned into pixels and faces in head volumes are not looked for, beyond what headers say: look before you pass the files on.")
     if report.refused:
         out().print(table("Refused", [tuple(row) for row in report.refused], "file: start of its SHA-256", "code", "reason"))
+
+
+def listen(
+    ctx: typer.Context,
+    inbox: Annotated[Path | None, typer.Argument(metavar="INBOX", help="Folder for what is received. Default: inbox of \\[listen] in the recipe.")] = None,
+    allow: Annotated[list[str] | None, typer.Option(metavar="TITLE", help="AE title that may send; may be repeated.")] = None,
+    ae_title: Annotated[str | None, typer.Option(metavar="TITLE", help="What the receiver is called. Default: CURALOOP.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="Default: 11112; 0: any free one.")] = None,
+) -> None:
+    """Receive DICOM files from scanners or a PACS (C-STORE, C-ECHO) into a folder that a source reads.
+
+    Runs until Ctrl-C or SIGTERM. Only callers on the list may send. DICOM is not encrypted: outside of 127.0.0.1 use a network that you trust.
+
+    Example: [bold]curaloop listen /data/inbox --allow CT_ROOM_1 --allow PACS --host 10.0.0.5[/]
+    """
+    from flows.console import err, out
+    from flows.receive_files import listen_settings, receive_files
+
+    options = {"allow": tuple(allow or ()), "ae_title": ae_title, "host": host, "port": port}
+    settings = listen_settings(call_of(ctx).here, inbox, options)
+    came, again, refused = receive_files(settings, lambda line: err().print(line, markup=False, highlight=False, soft_wrap=True))
+    out().print(f"{came:,} files received, {again:,} sent again, {refused:,} callers turned away")
