@@ -118,10 +118,17 @@ def _unpack(dataset: Dataset) -> Pixels:
     dtype = np.dtype(f"{'i' if int(dataset.PixelRepresentation) else 'u'}{allocated // 8}")
     shape = (frames_of(dataset), int(dataset.Rows), int(dataset.Columns))
     values: Pixels = np.frombuffer(dataset.PixelData, dtype, count=shape[0] * shape[1] * shape[2]).reshape(shape)
-    if unused:  # overlays may hide above the bits that are stored; shifting there and back extends the sign
+    if unused and not _is_within(values, int(dataset.BitsStored)):  # overlays hide above the bits stored; shifting there and back extends the sign
         values = np.left_shift(values, unused)
         np.right_shift(values, unused, out=values)
     return values
+
+
+def _is_within(values: Pixels, bits: int) -> bool:
+    """Return whether all values are ones of that many bits."""
+    if values.dtype.kind == "u":
+        return int(values.max()) < 1 << bits
+    return -(1 << bits - 1) <= int(values.min()) and int(values.max()) < 1 << bits - 1
 
 
 def _decode_with(dataset: Dataset, plugins: list[str]) -> Pixels:
