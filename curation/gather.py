@@ -48,6 +48,11 @@ class Work:
         return {name: place for place, name in enumerate(self.readers)}
 
     @property
+    def reports(self) -> frozenset[str]:
+        """Sources whose DICOM reports are kept: their studies are read as a whole."""
+        return frozenset(name for name, reader in self.readers.items() if reader.source.keeps_reports)
+
+    @property
     def parts(self) -> Path:
         """Where workers leave their results until they are in shards."""
         return self.project.workspace / "parts"
@@ -96,7 +101,11 @@ def gather(found: pl.DataFrame, intake: pl.DataFrame, usable_ids: pl.Series, wor
     """
     was = compare(found, intake, tuple(work.readers.values()))
     headers = _read_fresh_headers(was, work)
-    units = pl.DataFrame([(h.source, h.path, h.path if h.refusal else h.unit(work.secret)) for h in headers.values()], schema=HEADERS, orient="row")
+    units = pl.DataFrame(
+        [(h.source, h.path, h.path if h.refusal else h.unit(work.secret, is_study=h.source in work.reports)) for h in headers.values()],
+        schema=HEADERS,
+        orient="row",
+    )
     plan = make_plan(was, pl.concat([units, _file_units(was, work)]), intake, usable_ids, work.order)
     lay_out_again(plan.todo.select(FILE).iter_rows(), work.readers, work.executor)
     refused = [{"source": h.source, "unit": h.path, **asdict(h.refusal)} for h in headers.values() if h.refusal]
@@ -130,7 +139,7 @@ def _read_fresh_headers(was: pl.DataFrame, work: Work) -> dict[tuple[str, str], 
 
 
 def _read_headers(files: list[tuple[str, str]], work: Work) -> dict[tuple[str, str], Header]:
-    jobs = make_jobs([(source, path, work.readers[source].real_path(path)) for source, path in files])
+    jobs = make_jobs([(source, path, work.readers[source].real_path(path)) for source, path in files], work.reports)
     headers: dict[tuple[str, str], Header] = {}
     for done in run_jobs(work.executor, read_headers, jobs, HeaderJob.split, crash_headers):
         headers |= {(header.source, header.path): header for header in done}
@@ -152,7 +161,8 @@ def _build_units(plan: Plan, headers: dict[tuple[str, str], Header], work: Work)
     for (source, name), rows in members.items():
         reader = work.readers[source]
         files = tuple(_unit_file(row, reader, keys.get((source, name))) for row in rows)
-        units.append(Unit(source, reader.source.reads, name, files, reader.source.patient_space, reader.source.frames))
+        told, is_study = reader.source, source in work.reports
+        units.append(Unit(source, told.reads, name, files, told.patient_space, told.frames, is_study, told.burned_in_text, told.accept_face_risk))
         if reader.source.kind != "dicom":
             lookup_ids |= {(source, row["path"]): reader.lookup_id(row["path"]) for row in rows}
     return units, lookup_ids

@@ -16,13 +16,14 @@ HEADERS_A_JOB = 200
 
 @dataclass(frozen=True)
 class HeaderJob:
-    """Files whose headers are read by one worker: (source, printable path, what to open)."""
+    """Files whose headers are read by one worker: (source, printable path, what to open); of sources in `reports`, reports belong to their study."""
 
     files: tuple[tuple[str, str, Path], ...]
+    reports: frozenset[str] = frozenset()
 
     def split(self) -> list[HeaderJob]:
         """Return one job a file."""
-        return [HeaderJob((file,)) for file in self.files]
+        return [HeaderJob((file,), self.reports) for file in self.files]
 
 
 class Header(NamedTuple):
@@ -35,9 +36,9 @@ class Header(NamedTuple):
     series_uid: str = ""
     refusal: FileResult | None = None
 
-    def unit(self, secret: bytes) -> str:
-        """Return the pseudonym of the series."""
-        return pseudonym(secret, f"unit:{self.source}", f"{self.study_uid}|{self.series_uid}")
+    def unit(self, secret: bytes, *, is_study: bool = False) -> str:
+        """Return the pseudonym of the series, or of the study when its reports are read with it."""
+        return pseudonym(secret, f"unit:{self.source}", f"{self.study_uid}|{'' if is_study else self.series_uid}")
 
     def key(self, match: str) -> str | None:
         """Return the value that a table is matched with; None when it is matched with file names."""
@@ -46,7 +47,7 @@ class Header(NamedTuple):
 
 def read_headers(job: HeaderJob) -> list[Header]:
     """Return the header of every file, or why the file is refused."""
-    return [_read(source, path, real) for source, path, real in job.files]
+    return [_read(source, path, real, keeps_report=source in job.reports) for source, path, real in job.files]
 
 
 def crash_headers(job: HeaderJob, lost: WorkerLostError) -> list[Header]:
@@ -55,7 +56,7 @@ def crash_headers(job: HeaderJob, lost: WorkerLostError) -> list[Header]:
     return [Header(source, path, refusal=refusal_of(path, refusal, hash_file(real))) for source, path, real in job.files]
 
 
-def _read(source: str, path: str, real: Path) -> Header:
+def _read(source: str, path: str, real: Path, *, keeps_report: bool) -> Header:
     from curation.dicom import read_header
 
     try:
@@ -63,10 +64,21 @@ def _read(source: str, path: str, real: Path) -> Header:
             check_kind(path, file.read(HEAD_BYTES), "dicom")
         header = read_header(real)
     except (ImageError, *READ_ERRORS) as error:
-        return Header(source, path, refusal=refusal_of(path, refuse(error), hash_file(real)))
+        report = _report_of(source, path, real) if keeps_report and isinstance(error, ImageError) and error.code == "REPORT" else None
+        return report or Header(source, path, refusal=refusal_of(path, refuse(error), hash_file(real)))
     return Header(source, path, header.patient, header.study_uid, header.series_uid)
 
 
-def make_jobs(files: list[tuple[str, str, Path]]) -> list[HeaderJob]:
+def _report_of(source: str, path: str, real: Path) -> Header | None:
+    """Return the header of a report that people write, else None."""
+    from curation.dicom_reports import is_report, study_of
+
+    try:
+        return Header(source, path, *study_of(real)) if is_report(real) else None
+    except (ImageError, *READ_ERRORS):
+        return None
+
+
+def make_jobs(files: list[tuple[str, str, Path]], reports: frozenset[str] = frozenset()) -> list[HeaderJob]:
     """Return jobs of 200 files."""
-    return [HeaderJob(tuple(files[start : start + HEADERS_A_JOB])) for start in range(0, len(files), HEADERS_A_JOB)]
+    return [HeaderJob(tuple(files[start : start + HEADERS_A_JOB]), reports) for start in range(0, len(files), HEADERS_A_JOB)]

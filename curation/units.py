@@ -48,6 +48,9 @@ class Unit:
         files: at least one.
         patients: name space of patient ids; empty: the source's name.
         frames: what is taken of films.
+        has_reports: the files are those of a study, its reports among them.
+        burned_in_text: what becomes of text in the pixels.
+        accept_face_risk: whether head volumes with thin slices are taken.
     """
 
     source: str
@@ -56,6 +59,9 @@ class Unit:
     files: tuple[UnitFile, ...]
     patients: str = ""
     frames: Literal["refuse", "middle", "all"] = "refuse"
+    has_reports: bool = False
+    burned_in_text: Literal["mask", "refuse", "header"] = "mask"
+    accept_face_risk: bool = False
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ class Lookup:
         problem: (code, reason) when the image must go to quarantine because of the table.
         structures: value in a label map → what it means, as the recipe says it.
         text: the raw report, only when the recipe keeps it; it is cleaned by the worker that knows the image's header.
+        known: raw names, dates and numbers that must not stay in the text.
     """
 
     patient: str | None = None
@@ -56,6 +57,7 @@ class Lookup:
     problem: tuple[str, str] | None = None
     structures: dict[str, str] = field(default_factory=dict)
     text: str | None = None
+    known: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
