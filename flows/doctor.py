@@ -19,6 +19,8 @@ from curation.project import Project, find_project, key_path, read_key
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from flows.settings import Settings
+
 LEAST_FREE_GB = 5
 
 
@@ -144,11 +146,7 @@ def _project(project: Project) -> Iterator[Finding]:
     except CuraloopError as error:
         yield Finding("recipe", "problem", "wrong", str(error))
         return
-    missing = [source.name for source in settings.source if not source.path.exists()]
-    if missing:
-        yield Finding("sources", "problem", f"missing: {', '.join(missing)}", f"correct `path` in {project.recipe_path.name}, or mount it")
-    else:
-        yield Finding("sources", "ok" if settings.source else "note", f"{len(settings.source)} in the recipe", "" if settings.source else "add a [[source]]")
+    yield _sources(settings, project)
     yield _secrets(project)
     yield _remote(project)
     from flows.services import read_services
@@ -156,6 +154,17 @@ def _project(project: Project) -> Iterator[Finding]:
     running = read_services(project)
     names = [name for name, one in (("Prefect", running.prefect), ("Label Studio", running.label_studio)) if one]
     yield Finding("services", "ok" if names else "note", ", ".join(names) or "none is up", "" if names else "curaloop up, when you want schedules and review")
+
+
+def _sources(settings: Settings, project: Project) -> Finding:
+    """Look for the path of every source, and for the logins of every PACS."""
+    local = [source for source in settings.source if source.kind != "dicomweb"]
+    logins = [name for source in settings.source for name in (source.token_env, source.user_env, source.password_env) if name]
+    if missing := [source.name for source in local if not source.path.exists()]:
+        return Finding("sources", "problem", f"missing: {', '.join(missing)}", f"correct `path` in {project.recipe_path.name}, or mount it")
+    if unset := [name for name in logins if not os.environ.get(name)]:
+        return Finding("sources", "problem", "the login of a PACS is not set", f"export {' '.join(unset)}")
+    return Finding("sources", "ok" if settings.source else "note", f"{len(settings.source)} in the recipe", "" if settings.source else "add a [[source]]")
 
 
 def _secrets(project: Project) -> Finding:

@@ -17,6 +17,7 @@ IGNORED = """\
 /.dvc/cache/
 /.dvc/tmp/
 /.dvc/config.local
+/inbox/
 """
 COMMITTED = (RECIPE_NAME, ".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore")
 

@@ -42,7 +42,6 @@ SPARE_DISK_BYTES = 1 << 30
 MAX_HEADER_BYTES = 16 << 20
 COPY_BYTES = 1 << 20
 HEAD_BYTES = 1024
-
 _OTHERS = (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
 _DOCUMENTS = frozenset({"[Content_Types].xml", "mimetype", "META-INF/MANIFEST.MF"})
 """Office files, e-books and Java programs are zip files too."""
@@ -159,7 +158,7 @@ def open_archive(archive: Archive) -> Opened:
     return Opened(archive.source, archive.path, state, members)
 
 
-def crash_archive(archive: Archive, _: WorkerLostError) -> Opened:
+def crash_archive(archive: Archive, lost: WorkerLostError) -> Opened:  # noqa: ARG001
     """Return the answer for an archive that takes the worker that opens it."""
     shutil.rmtree(archive.folder, ignore_errors=True)
     return Opened(archive.source, archive.path, "archive_crashed", [])
@@ -295,8 +294,8 @@ def _refuse_many(archive: Archive) -> None:
 
 def is_safe(name: str) -> bool:
     """Say whether a member's name stays inside: relative, without `..`, drive letters or our own mark."""
-    parts = name.replace("\\", "/").split("/")
-    return not (name.startswith(("/", "\\")) or ".." in parts or re.match(r"[A-Za-z]:", name) or MARK in name or not name.strip("/"))
+    plain = name.replace("\\", "/")
+    return not (plain.startswith("/") or ".." in plain.split("/") or re.match(r"[A-Za-z]:", name) or MARK in name or not name)
 
 
 def _tar_members(archive: Archive, is_packed: bool, budget: _Budget) -> Iterator[tuple[str, State, _Source | None]]:
