@@ -20,13 +20,14 @@ from adaptation.metrics import LEAST_PATIENTS, Floats, auroc, balanced_accuracy,
 from adaptation.probe import Labels, Part, Probabilities, choose_strength, fit_probe, fit_projection
 from adaptation.recipe import FinetuneSettings
 from adaptation.site_correction import fit_correction, sites_of
-from curation.confounding import WARN_FROM, tie
+from curation.confounding import WARN_FROM, find_empty_pairs, tie
 from curation.errors import UsageError
 
 Target = Literal["site", "label", "label within sites"]
 Triple = tuple[float | None, float | None, float | None]
 COMBAT = "harmonized pixels + ComBat"
 ENOUGH_PATIENTS = 30
+MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -119,14 +120,14 @@ def _drop_rare(rows: pl.DataFrame, column: str, least: int) -> npt.NDArray[np.bo
 def _measure(task: str, column: str, label: str, cohort: _Cohort) -> SiteProof:
     test = cohort.side("test")
     patients = len(np.unique(cohort.patients[test]))
-    v, pair = tie(cohort.rows, column, "label")
+    v, _ = tie(cohort.rows, column, "label")
     counted = [dict(cohort.rows[name].value_counts().sort(name).iter_rows()) for name in (column, "label")]
     about: dict[str, Any] = {"task": task, "column": column, "label_column": label, "sites": counted[0], "labels": counted[1]}
     about |= {"train_images": int(cohort.side("train").sum()), "test_images": int(test.sum()), "test_patients": patients, "cramers_v": round(v, 4)}
     reason = _why_not(cohort, counted[0], counted[1])
     if reason is not None or not cohort.variants:
         return SiteProof(**about, warnings=(reason,) if reason else ())
-    warnings = _warn(column, label, v, pair, patients)
+    warnings = _warn(cohort.rows, column, label, patients)
     try:
         corrected = fit_correction(cohort.rows, list(cohort.variants.values())[-1], cohort.settings).apply(cohort.rows, list(cohort.variants.values())[-1])
         cohort.variants[COMBAT] = corrected
@@ -147,12 +148,16 @@ def _why_not(cohort: _Cohort, sites: dict[str, int], labels: dict[str, int]) -> 
     return None
 
 
-def _warn(column: str, label: str, v: float, pair: tuple[str, str], patients: int) -> list[str]:
+def _warn(rows: pl.DataFrame, column: str, label: str, patients: int) -> list[str]:
+    """Return what speaks against believing the numbers: a site that is tied to the label, few test patients."""
     warnings = []
-    if v >= WARN_FROM:
+    v, pair = tie(rows, column, "label")
+    missing = [f"no {name} at {value}, where {expected:.0f} patients were expected" for name, value, expected in find_empty_pairs(rows, column, "label")]
+    if v >= WARN_FROM or missing:
+        why = [f"Cramér's V {v:.2f}", f"most over-represented: {pair[0]} at {pair[1]}", *missing[:MOST_NAMED]]
         warnings.append(
-            f"{column} and {label} are confounded (Cramér's V {v:.2f}; most over-represented: {pair[0]} at {pair[1]}): the label probe may be reading the "
-            f"{column}, and taking the {column} away may take the {label} with it. Believe only “label within sites”"
+            f"{column} and {label} are confounded ({'; '.join(why)}): the label probe may be reading the {column}, and taking the {column} away may take the "
+            f"{label} with it. Believe only “label within sites”"
         )
     if patients < ENOUGH_PATIENTS:
         warnings.append(f"{patients} test patients: the intervals are wide, and a harm that is not shown may still be there")

@@ -10,6 +10,7 @@ from curation.modalities import with_task
 
 CONFOUNDERS = ("site", "manufacturer", "model_name", "view_position", "source")
 WARN_FROM = 0.3
+LEAST_EXPECTED = 5.0
 _SCHEMA = {
     "task": pl.String,
     "column": pl.String,
@@ -64,6 +65,19 @@ def _measure(task: object, column: str, rows: pl.DataFrame) -> tuple[object, ...
         return None
     v, (label, value) = tie(rows, column, "label")
     return (task, column, v, pairs["patient_id"].n_unique(), label, value, v >= WARN_FROM)
+
+
+def find_empty_pairs(rows: pl.DataFrame, column: str, label: str) -> list[tuple[str, str, float]]:
+    """Return (label, value, expected patients) for each pair that no patient has although at least five were expected, most expected first.
+
+    Expected is `row sum · column sum / total` over patients, as if both were independent; none where five are expected happens by chance in fewer than one
+    of 100 cohorts (`exp(-5)` = .0067). A rare label can be missing at a site while Cramér's V stays small.
+    """
+    pairs = rows.drop_nulls([column, label]).select("patient_id", label, column).unique()
+    by_label, by_value = (dict(pairs[name].value_counts().iter_rows()) for name in (label, column))
+    found = set(pairs.select(label, column).unique().iter_rows())
+    expected = {(name, value): by_label[name] * by_value[value] / pairs.height for name in by_label for value in by_value if (name, value) not in found}
+    return sorted([(*pair, number) for pair, number in expected.items() if number >= LEAST_EXPECTED], key=lambda row: (-row[2], row[0], row[1]))
 
 
 def tie(rows: pl.DataFrame, column: str, label: str) -> tuple[float, tuple[str, str]]:

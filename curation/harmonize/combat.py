@@ -185,11 +185,11 @@ def _shrink(z: Floats) -> tuple[Floats, Floats]:
 
 
 def save_combat(model: Combat, path: Path, about: dict[str, str]) -> None:
-    """Write the parameters as safetensors; sites, their images and `about` go into the metadata."""
+    """Write the parameters as safetensors; sites, their images and `about` go into one key of the metadata (several would be in any order)."""
     from safetensors.numpy import save
 
-    metadata = {**about, "sites": json.dumps(model.sites), "images": json.dumps(model.images)}
-    write_bytes(save({name: np.ascontiguousarray(getattr(model, name)) for name in TENSORS}, metadata=metadata), path)
+    described = json.dumps({**about, "sites": model.sites, "images": model.images}, sort_keys=True)
+    write_bytes(save({name: np.ascontiguousarray(getattr(model, name)) for name in TENSORS}, metadata={"combat": described}), path)
 
 
 def load_combat(path: Path) -> Combat:
@@ -202,8 +202,8 @@ def load_combat(path: Path) -> Combat:
 
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata()
+            about = json.loads(file.metadata()["combat"])
             tensors = {name: file.get_tensor(name) for name in TENSORS}
-            return Combat(sites=tuple(json.loads(metadata["sites"])), images=tuple(json.loads(metadata["images"])), **tensors)
+            return Combat(sites=tuple(about["sites"]), images=tuple(about["images"]), **tensors)
     except (SafetensorError, KeyError, TypeError, OSError, ValueError) as error:
         raise IntegrityError(path, "does not hold the parameters of ComBat") from error
