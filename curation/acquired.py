@@ -28,6 +28,7 @@ class Acquired:
         label_values: what each value of the label map means: a name from a list of ours, from the user's table, or `structure-N`.
         value_unit: what a value means where the modality alone does not say it (PT, NM); empty elsewhere.
         notes: codes of what the reader corrected or could not do, e.g. `BITS_FROM_STREAM`.
+        text_risk: what the header says of text in the pixels: nothing, that pictures of this kind often show some, or that there is some.
     """
 
     pixels: Pixels
@@ -40,3 +41,4 @@ class Acquired:
     label_values: dict[int, str] = field(default_factory=dict)
     value_unit: ValueUnit | Literal[""] = ""
     notes: tuple[str, ...] = ()
+    text_risk: Literal["low", "high", "said"] = "low"

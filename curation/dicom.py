@@ -31,15 +31,14 @@ from curation.dicom_tilt import upright
 from curation.dicom_volumes import AIR_HU, Volume, attributes_of, build_volumes, volume_pixels
 from curation.errors import ImageError
 from curation.modalities import family_of
+from curation.visible.header_word import highest_risk, text_risk_of
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 TILT_CORRECTED = "GANTRY_TILT_CORRECTED"
 """Note of a volume that was sheared upright; its `attributes` say by how many degrees the gantry was tilted."""
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 CONTENT_NAMES = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept")
-TEXT_MODALITIES = frozenset({"US", "SC", "OT"})
 HEADER_TAGS = [
     "SOPClassUID", "SOPInstanceUID", "PatientID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "Rows", "Columns", "NumberOfFrames",
     *REFERENCE_TAGS,
@@ -184,17 +183,11 @@ def check_instance(dataset: Dataset, frames: Frames = "refuse") -> None:
 
 
 def refuse_visible_identity(dataset: Dataset) -> None:
-    """Refuse pixels that may show who the patient is.
+    """Refuse a picture that is known to show who the patient is; text in its pixels is looked for later (`visible.clearing`).
 
     Raises:
-        ImageError: BURNED_IN_TEXT or RECOGNIZABLE.
+        ImageError: RECOGNIZABLE.
     """
-    said = text_of(dataset, "BurnedInAnnotation").upper()
-    is_capture = text_of(dataset, "SOPClassUID").startswith(SECONDARY_CAPTURE) or text_of(dataset, "Modality") in TEXT_MODALITIES
-    if said == "YES":
-        raise ImageError("BURNED_IN_TEXT", "the header says that text is burned into the pixels")
-    if is_capture and said != "NO":
-        raise ImageError("BURNED_IN_TEXT", "screens and ultrasound often show the patient's name, and the header does not exclude it")
     if text_of(dataset, "RecognizableVisualFeatures").upper() == "YES":
         raise ImageError("RECOGNIZABLE", "the header says that the patient can be recognized")
 
@@ -255,6 +248,7 @@ def _acquired_volume(volume: Volume, instances: list[Instance], key: bytes) -> A
     if attributes := attributes_of(volume):
         fields["attributes"] = json.dumps(attributes, sort_keys=True)
     image = Acquired(pixels, modality, patient_of(dataset), volume.stack.spacing_mm, affine, fields, notes=tuple(notes))
+    image = replace(image, text_risk=highest_risk(instance.dataset for instance in instances))
     if modality == "NM":
         return replace(image, value_unit="counts")
     if modality != "PT":
@@ -274,7 +268,7 @@ def _keep_images(instances: list[Instance], key: bytes, images: list[Acquired], 
             outcomes[instance.path] = refusal_of(error)
             continue
         first = len(images)
-        images.extend(replace(image, notes=(*image.notes, *instance.notes)) for image in made)
+        images.extend(replace(image, notes=(*image.notes, *instance.notes), text_risk=text_risk_of(instance.dataset)) for image in made)
         outcomes[instance.path] = Outcome("kept", image_index=first, more_indexes=tuple(range(first + 1, len(images))))
 
 

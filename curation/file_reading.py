@@ -18,6 +18,7 @@ from curation.sources.bids import Role, is_label_map, modality_of, role_of, stru
 from curation.sources.sniff import HEAD_BYTES
 from curation.structures import OVERLAP
 from curation.units import Chunk, Unit, UnitFile
+from curation.visible.clearing import clear_image
 
 MAX_FILE_BYTES = 4 << 30
 PART_REFUSED = "PART_REFUSED"
@@ -108,6 +109,7 @@ def _make_rows(images: Iterator[Acquired | ImageError], unit: Unit, chunk: Chunk
         try:
             if isinstance(image, ImageError):
                 raise image
+            image = clear_image(image, unit.burned_in_text, accept_face_risk=unit.accept_face_risk)
             row, encoded = make_row(image, lookup, unit.source, chunk.harmonize, chunk.secret, unit.patients)
         except (ImageError, *READ_ERRORS) as error:
             refusals.append(refuse(error))

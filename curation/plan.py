@@ -22,7 +22,7 @@ from curation.sources.participants import NOBODY, Participants, read_participant
 from curation.sources.table import Lookup, Table, add_fields, read_table
 from curation.sources.walk import walk
 
-READER_VERSION = 2
+READER_VERSION = 3
 """Goes up when readers decide differently, so that every file is read again."""
 RETRIED = ("UNREADABLE", "MEMORY", "CHANGED")
 """Codes of the machine's trouble, not the file's: rights and disks are repaired without a trace in size or time, so such files are tried again."""
@@ -96,6 +96,7 @@ def open_reader(source: SourceSettings, harmonize: HarmonizeSettings, secret: by
     how = source.model_dump(mode="json", exclude={"path", "table"})
     content = hashlib.sha256(source.table.read_bytes()).hexdigest() if source.table else ""
     space = [source.patients] if source.patients else []
+    space += [f"{source.burned_in_text} {source.accept_face_risk}"] if (source.burned_in_text, source.accept_face_risk) != ("mask", False) else []
     return Reader(source, secret, table, _hash(recipes, fingerprint, CODE_VERSION, READER_VERSION, source.kind, *space), _hash(how, content))
 
 

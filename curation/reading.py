@@ -20,6 +20,7 @@ from curation.shards import OWN_SHARD_BYTES, OWN_SHARDS, verify_shard, write_own
 from curation.sources.table import Lookup
 from curation.study_reading import split_study
 from curation.units import Chunk, Unit, UnitFile
+from curation.visible.clearing import clear_image
 
 SAME_IN_UNIT = "SAME_PIXELS"
 
@@ -163,6 +164,7 @@ def _add_image(image: Acquired, members: list[tuple[UnitFile, FileResult]], unit
         for file, _ in members:
             refuse_changed(file)
         lookup = _with_names(_one_lookup([file.lookup for file, _ in members]), members[0][0])
+        image = clear_image(image, unit.burned_in_text, accept_face_risk=unit.accept_face_risk)
         row, encoded = make_row(image, lookup, unit.source, chunk.harmonize, chunk.secret, unit.patients)
     except (ImageError, *READ_ERRORS) as error:
         refusal = refuse(error)

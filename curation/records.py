@@ -58,6 +58,7 @@ class ImageRecord(BaseModel):
     spacing_mm: list[float] | None = _column("distance of neighbouring voxels along slices, rows, columns (2-D: rows, columns)", group="pixels", unit="mm")
     dtype: Literal["uint8", "uint16", "int16", "float32"] = _column("type of a stored value", group="pixels", default=...)
     value_unit: ValueUnit = _column("what a value means", group="pixels", default=...)
+    masked_px: int | None = _column("pixels that were covered because they showed text; empty when none did", group="pixels", unit="px")
     notes: list[str] | None = _column("codes of what the reader corrected or could not do", group="pixels")
     recipe_sha256: str = _column("hash of the harmonization recipe of this image", group="pixels", default=...)
     pixels_sha256: str = _column("hash of the stored pixels, shape, dtype and spacing", group="pixels", default=...)
@@ -137,7 +138,7 @@ def _polars_type(annotation: Any) -> pl.DataType:
 
 COLUMNS: tuple[Column, ...] = tuple(_describe(name, field) for name, field in ImageRecord.model_fields.items())
 SCHEMA: pl.Schema = pl.Schema({column.name: column.dtype for column in COLUMNS})
-ADDED = frozenset({"notes", "label_map_offset", "label_map_size_bytes", "label_map_sha256", "label_map_values"})
+ADDED = frozenset({"notes", "masked_px", "label_map_offset", "label_map_size_bytes", "label_map_sha256", "label_map_values"})
 """Columns that versions before 0.2 do not have; they are empty there."""
 REMOVED = frozenset({"label_map_id"})
 """Columns that only versions before 0.2 have; they were always empty."""

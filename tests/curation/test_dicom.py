@@ -127,7 +127,6 @@ BAD_SERIES: dict[str, tuple[str, Damage]] = {
     "32 bits": ("BITS", lambda f: a_series(f, BitsAllocated=32, BitsStored=32)),
     "more bits stored than allocated": ("BITS", lambda f: a_series(f, BitsStored=24)),
     "a billion frames": ("TOO_LARGE", lambda f: a_series(f, NumberOfFrames=10**9)),
-    "text burned in": ("BURNED_IN_TEXT", lambda f: a_series(f, BurnedInAnnotation="YES")),
     "a recognizable face": ("RECOGNIZABLE", lambda f: a_series(f, RecognizableVisualFeatures="YES")),
     "a synthetic image": ("SYNTHETIC", lambda f: a_series(f, SyntheticData="YES")),
     "an unknown modality": ("MODALITY", lambda f: a_series(f, Modality="ZZ")),
@@ -423,15 +422,16 @@ def test_an_impossible_spacing_of_an_xray_is_refused(tmp_path: Path, spacing: li
     assert codes_of([an_xray(tmp_path, ImagerPixelSpacing=None)]) == {""}
 
 
-def test_screens_and_ultrasound_need_a_word_that_no_text_is_burned_in(tmp_path: Path) -> None:
-    """With that word they are kept, in RGB."""
+def test_what_a_header_says_of_text_goes_with_the_image(tmp_path: Path) -> None:
+    """Screens and ultrasound are suspect, unless they deny that text is burned in; the pixels, in RGB, are looked at later."""
     rgb = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
     colour = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.1", "Modality": "US", "SamplesPerPixel": 3, "PhotometricInterpretation": "RGB",
               "PlanarConfiguration": 0,
               "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelData": rgb.tobytes()}  # fmt: skip
-    assert codes_of([a_dicom(tmp_path, **colour)]) == {"BURNED_IN_TEXT"}
-    kept = read_series([a_dicom(tmp_path, BurnedInAnnotation="NO", **colour)], KEY).images[0]
-    np.testing.assert_array_equal(kept.pixels, rgb)
+    for said, risk in ((None, "high"), ("NO", "low"), ("YES", "said")):
+        kept = read_series([a_dicom(tmp_path, BurnedInAnnotation=said, **colour)], KEY).images[0]
+        assert kept.text_risk == risk
+        np.testing.assert_array_equal(kept.pixels, rgb)
 
 
 def test_every_file_that_pydicom_ships_gets_an_answer() -> None:
