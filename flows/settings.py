@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from adaptation.recipe import FinetuneSettings
+from curation.deidentify.options import DeidentifySettings
 from curation.errors import RecipeError, SourceError, UsageError
 from curation.recipe import Frozen, GapSettings, HarmonizeSettings, ListenSettings, SourceSettings, SplitSettings
 from synthesis.recipe import SynthesisSettings
@@ -54,6 +55,7 @@ class Settings(BaseSettings):
     dataset: DatasetSettings
     source: tuple[SourceSettings, ...] = ()
     listen: ListenSettings = ListenSettings()
+    deidentify: DeidentifySettings = DeidentifySettings()
     harmonize: HarmonizeSettings = HarmonizeSettings()
     split: SplitSettings = SplitSettings()
     gaps: GapSettings = GapSettings()

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from adaptation.finetune import FinetuneReport
     from curation.curate import CurateReport
-    from curation.deidentify.files import DeidentifyReport
     from curation.diffs import VersionDiff
     from curation.ingest import IngestReport
     from flows.settings import Settings
@@ -333,16 +332,3 @@ def run_report(work: Work, version: str | None) -> Path:
     from flows.report.write_report import write_report
 
     return write_report(work.project, version)
-
-
-def run_deidentify(source: Path, target: Path) -> DeidentifyReport:
-    """Clean a file or folder into `target`; the key is that of the account, a project is not needed."""
-    from curation.deidentify.files import deidentify_files
-    from flows.console import progress_bar, stdout_to_stderr
-
-    if not source.exists():
-        raise UsageError(f"{source} does not exist; name a file or a folder of images")
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UsageError(f"{target} is not empty; name a new folder, nothing is overwritten")
-    with stdout_to_stderr(), progress_bar() as progress:
-        return deidentify_files(source, target, read_key(Project(target)), progress)

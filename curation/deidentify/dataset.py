@@ -1,230 +1,200 @@
-"""One DICOM data set to a new one, made of what `curation.deidentify.allowed` names, pseudonyms and decoded pixels."""
+"""One DICOM data set to the bytes of a new one, made of what the allow-list names, pseudonyms, and the values of the pixels.
+
+Nothing is copied unless a rule says so, at every depth by the same rules. What comes out is explicit VR little endian, whatever came in.
+"""
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from curation.deidentify import allowed
-from curation.dicom_fields import age_years, known_maker, parse_date, patient_of, text_of
-from curation.dicom_pixels import decode_frames
-from curation.dicom_reading import guarded
+from curation.deidentify import allowed, values
+from curation.deidentify.calendar import Calendar, calendar_of
+from curation.deidentify.concepts import Concept, concept_of
+from curation.deidentify.little_endian import element, level, raw_of, raw_value, sequence
+from curation.deidentify.options import DeidentifySettings
+from curation.deidentify.private import safe_elements
+from curation.deidentify.rules import Rule, rules_for
+from curation.dicom_fields import patient_of
 from curation.errors import ImageError
-from curation.pseudonyms import pseudonym, pseudonymous_uid, shift_date
 
 if TYPE_CHECKING:
-    from pydicom.dataelem import DataElement
     from pydicom.dataset import Dataset
 
-METHOD = "Curaloop allow-list 1"
-IMPLEMENTATION_UID = "2.25.203917350921873311415923764518250913811"
 MAX_DEPTH = 8
-MAX_COUNTER_DIGITS = 5
-LOSSY_SYNTAXES = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 81, 91, 203))
-WHOLE = re.compile(r"[+-]?\d{1,11}")
-DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-
-# PS3.15 annex E options that the result keeps to, by their codes of PS3.16 CID 7050.
-PROFILE = (
-    ("113100", "Basic Application Confidentiality Profile"),
-    ("113103", "Clean Graphics Option"),
-    ("113107", "Retain Longitudinal Temporal Information Modified Dates Option"),
-    ("113108", "Retain Patient Characteristics Option"),
-)
+Level = dict[int, bytes]
 
 
-def clean_dataset(dataset: Dataset, key: bytes) -> Dataset:
-    """Return a new data set with nothing in it that the allow-list does not name.
+@dataclass(frozen=True)
+class Cleaning:
+    """What the rules need to know beside the value.
 
-    Args:
-        dataset: a whole data set, with its pixels and file meta.
+    Attributes:
         key: secret of the pseudonyms.
+        settings: what may stay.
+        patient: raw patient id.
+        calendar: dates and times of the study.
+        is_signed: whether pixels are, which decides what `US or SS` means.
+        labels: names of regions of interest, by their raw number, where a code gives one.
+    """
+
+    key: bytes
+    settings: DeidentifySettings
+    patient: str
+    calendar: Calendar
+    is_signed: bool = False
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+def cleaning_of(dataset: Dataset, key: bytes, settings: DeidentifySettings) -> Cleaning:
+    """Return how one data set is to be cleaned."""
+    patient = patient_of(dataset)
+    is_signed = dataset.get("PixelRepresentation") == 1
+    return Cleaning(key, settings, patient, calendar_of(dataset, key, patient), is_signed, _roi_names(dataset) if settings.clean_descriptors else {})
+
+
+def clean_level(dataset: Dataset, cleaning: Cleaning, depth: int = 0) -> Level:
+    """Return the allowed elements of one level by tag, each written; entries of allowed sequences follow the same rules."""
+    rules = rules_for(cleaning.settings)
+    clean: Level = {}
+    for key, found in dataset.items():
+        tag = int(key)
+        rule = rules.get(tag)
+        if rule is None:
+            continue
+        written = _entries(dataset, tag, rule, cleaning, depth) if rule.kind in ("sequence", "coded") else _element(dataset, found, tag, rule, cleaning)
+        if written is not None:
+            clean[tag] = written
+    if cleaning.settings.retain_safe_private:
+        clean |= safe_elements(dataset)
+    return clean
+
+
+def _entries(dataset: Dataset, tag: int, rule: Rule, cleaning: Cleaning, depth: int) -> bytes | None:
+    """Return a cleaned sequence, or None when nothing of it stays."""
+    found = dataset[tag]
+    if found.VR != "SQ" or depth >= MAX_DEPTH:
+        return None
+    levels = (clean_level(entry, cleaning, depth + 1) | (_code(entry) if rule.kind == "coded" else {}) for entry in found.value)
+    entries = [level(clean) for clean in levels if clean and (rule.kind != "coded" or CODE_MEANING in clean)]
+    return sequence(tag, entries) if entries else None
+
+
+CODE_VALUE, CODE_SCHEME, CODE_MEANING = 0x00080100, 0x00080102, 0x00080104
+
+
+def _code(entry: Dataset) -> Level:
+    """Return the code of an entry with the standard's own words; nothing for a code that it does not have."""
+    concept = concept_in(entry)
+    if concept is None:
+        return {}
+    return {
+        CODE_VALUE: element(CODE_VALUE, "SH", concept.code.encode()),
+        CODE_SCHEME: element(CODE_SCHEME, "SH", concept.scheme.encode()),
+        CODE_MEANING: element(CODE_MEANING, "LO", concept.meaning.encode("ascii", "replace")),
+    }
+
+
+def concept_in(entry: Dataset) -> Concept | None:
+    """Return the concept that an entry of a code sequence names, if the standard has it."""
+    scheme, code = (_text(entry, tag) for tag in (CODE_SCHEME, CODE_VALUE))
+    return concept_of(scheme, code)
+
+
+def _text(dataset: Dataset, tag: int) -> str:
+    """Return a value as it lies in the file; empty when it is not there."""
+    return raw_value(dataset, tag)[1].strip(values.PADDING).decode("latin-1") if tag in dataset else ""
+
+
+def _element(dataset: Dataset, found: Any, tag: int, rule: Rule, cleaning: Cleaning) -> bytes | None:
+    """Return one written element, or None when its value may not stay."""
+    stated, raw = raw_of(found, dataset)
+    vr = _vr(stated, rule, cleaning.is_signed)
+    value = _value(dataset, raw, vr, rule, cleaning) if vr else None
+    return element(tag, vr, value) if value else None
+
+
+def _vr(stated: str, rule: Rule, is_signed: bool) -> str:
+    """Return the VR to write, or "" when the file states one that the standard does not give this element."""
+    if stated in ("", "UN"):
+        return rule.vrs[0] if len(rule.vrs) == 1 else "SS" if rule.vrs == ("US", "SS") and is_signed else "OW" if rule.kind == "table" else "US"
+    if {stated, *rule.vrs} <= {"DS", "IS"}:
+        return rule.vrs[0]
+    if rule.kind == "table":
+        return "OW" if stated in ("OW", "US", "SS", "OB") else ""
+    return stated if stated in rule.vrs else ""
+
+
+def _value(dataset: Dataset, raw: bytes, vr: str, rule: Rule, cleaning: Cleaning) -> bytes | None:
+    """Return what may be written, by the kind of the rule."""
+    kind = rule.kind
+    if kind == "number":
+        return values.numbers(vr, raw)
+    if kind == "counter":
+        return values.counters(vr, raw)
+    if kind == "measure":
+        return values.measure(raw, allowed.PATIENT_NUMBERS[rule.keyword])
+    if kind in ("code", "image_type"):
+        return values.codes(raw, allowed.CODES[rule.keyword], "OTHER" if kind == "image_type" else "")
+    if kind == "uid":
+        return values.uids(raw, cleaning.key)
+    if kind == "class_uid":
+        return values.class_uids(raw)
+    if kind == "pointer":
+        return values.pointers(raw)
+    return _dependent_value(dataset, raw, rule, cleaning)
+
+
+def _dependent_value(dataset: Dataset, raw: bytes, rule: Rule, cleaning: Cleaning) -> bytes | None:
+    """Return what may be written where it depends on other elements of the same level."""
+    if rule.kind == "table":
+        return _table(dataset, raw, rule.keyword)
+    if rule.kind == "label":
+        return _label(dataset, rule.keyword, cleaning).encode("ascii", "replace")
+    text = raw.strip(values.PADDING).decode("latin-1")
+    if rule.kind == "date":
+        moved = cleaning.calendar.day(text, str(dataset.get(allowed.DATES[rule.keyword]) or ""))
+    elif rule.kind == "time":
+        moved = cleaning.calendar.clock(text, str(dataset.get(DATE_OF.get(rule.keyword, "")) or ""))
+    else:
+        moved = cleaning.calendar.moment(text)
+    return moved.encode() if moved else None
+
+
+DATE_OF = {clock: day for day, clock in allowed.DATES.items()}
+
+
+def _table(dataset: Dataset, raw: bytes, keyword: str) -> bytes:
+    """Return a lookup table that its descriptor fits.
 
     Raises:
-        ImageError: the pixels cannot be decoded, or a header that no image can do without is missing.
+        ImageError: LUT.
     """
-    frames = decode_frames(dataset)
-    with guarded("CORRUPT", "an element that has to be copied cannot be read"):
-        patient = patient_of(dataset)
-        clean = _clean_level(dataset, key, patient, 0)
-        _write_identity(clean, dataset, key, patient)
-        _write_pixels(clean, dataset, frames)
-        _write_method(clean)
-        _write_meta(clean)
-    return clean
+    from pydicom.datadict import tag_for_keyword
 
-
-def _clean_level(dataset: Dataset, key: bytes, patient: str, depth: int) -> Dataset:
-    """Return the allowed elements of one level; entries of allowed sequences follow the same rule."""
-    from pydicom.datadict import dictionary_VR, keyword_for_tag
-    from pydicom.dataset import Dataset
-
-    clean = Dataset()
-    for tag in dataset.keys():  # noqa: SIM118 (iterating a Dataset converts every element, the unwanted too)
-        keyword = "" if tag.is_private else keyword_for_tag(tag)
-        if keyword in allowed.SEQUENCES and depth < MAX_DEPTH:
-            entries = [_clean_level(entry, key, patient, depth + 1) for entry in _entries(dataset[tag])]
-            value: Any = [entry for entry in entries if len(entry)]
-        elif keyword:
-            value = _clean_value(keyword, dictionary_VR(tag), dataset, key, patient)
-        else:
-            continue
-        if value not in (None, [], ""):
-            setattr(clean, keyword, value)
-    return clean
-
-
-def _entries(element: DataElement) -> list[Dataset]:
-    return list(element.value) if element.VR == "SQ" else []
-
-
-def _clean_value(keyword: str, vr: str, dataset: Dataset, key: bytes, patient: str) -> Any:
-    """Return what may be written for an element, or None."""
-    if keyword in allowed.NUMBERS:
-        return _numbers(vr, dataset[keyword])
-    if keyword in allowed.CODES:
-        values = [value.strip().upper() for value in _texts(dataset[keyword])]
-        return [value for value in values if value in allowed.CODES[keyword]]
-    if keyword in allowed.UIDS:
-        return [pseudonymous_uid(key, uid) for uid in _texts(dataset[keyword]) if uid]
-    if keyword in allowed.CLASS_UIDS:
-        return [uid for uid in _texts(dataset[keyword]) if _is_standard_uid(uid)]
-    if keyword in allowed.DATES:
-        day = parse_date(text_of(dataset, keyword))
-        return shift_date(key, patient, day).strftime("%Y%m%d") if day else None
-    if keyword in allowed.POINTERS:
-        return _pointers(dataset[keyword])
-    return _table(keyword, dataset) if keyword in allowed.TABLES else None
-
-
-def _texts(element: DataElement) -> list[str]:
-    """Return the values of an element as strings; none for bytes or sequences."""
-    if element.value is None or isinstance(element.value, bytes) or element.VR == "SQ":
-        return []
-    values = element.value if element.VM > 1 else [element.value]
-    return [str(value) for value in values if value is not None]
-
-
-def _numbers(vr: str, element: DataElement) -> list[Any]:
-    """Return the values if every one is a number of the kind that the standard wants, else nothing."""
-    from pydicom.valuerep import format_number_as_ds
-
-    texts = [text.strip() for text in _texts(element)]
-    kinds, form = set(vr.split(" or ")), WHOLE if vr == "IS" else DECIMAL
-    if element.VR not in kinds or not texts or not all(form.fullmatch(text) for text in texts):
-        return []
-    if element.keyword in allowed.COUNTERS and any(len(text) > MAX_COUNTER_DIGITS for text in texts):
-        return []
-    if vr == "DS":
-        return [text if len(text) <= 16 else format_number_as_ds(float(text)) for text in texts]
-    if vr == "IS":
-        return texts
-    return list(element.value) if element.VM > 1 else [element.value]
-
-
-def _is_standard_uid(uid: str) -> bool:
-    from pydicom.uid import UID
-
-    return UID(uid).name != uid
-
-
-def _pointers(element: DataElement) -> list[Any]:
-    """Return pointers to elements of the standard; private ones would point to nothing."""
-    from pydicom.datadict import dictionary_has_tag
-
-    values = element.value if element.VM > 1 else [element.value]
-    return [tag for tag in values if isinstance(tag, int) and dictionary_has_tag(tag)]
-
-
-def _table(keyword: str, dataset: Dataset) -> bytes | None:
-    """Return a lookup table cut to the length that its descriptor declares."""
-    descriptor = dataset.get(keyword.replace("Data", "Descriptor"))
-    value = dataset[keyword].value
-    if descriptor is None or len(descriptor) != 3:
+    tag: Any = tag_for_keyword(keyword.replace("Data", "Descriptor"))
+    value = values.table(raw, raw_value(dataset, tag)[1] if tag in dataset else None)
+    if not value:
         raise ImageError("LUT", "a lookup table has no descriptor")
-    entries, bits = int(descriptor[0]) or 1 << 16, int(descriptor[2])
-    if isinstance(value, int):
-        return None
-    if not isinstance(value, bytes):
-        return np.asarray(value, np.int64).astype("<u2").tobytes()[: 2 * entries]
-    size_bytes = entries * (2 if bits > 8 or len(value) >= 2 * entries else 1)
-    return value[: size_bytes + size_bytes % 2]
+    return value
 
 
-def _write_identity(clean: Dataset, dataset: Dataset, key: bytes, patient: str) -> None:
-    """Write what a DICOM image must say about whom and with what, as pseudonyms and listed values."""
-    clean.PatientID = clean.PatientName = pseudonym(key, "patient", patient)
-    for keyword in allowed.EMPTY:
-        setattr(clean, keyword, "")
-    for keyword in ("StudyDate", "PatientSex", "SeriesNumber", "InstanceNumber"):
-        if keyword not in clean:
-            setattr(clean, keyword, "")
-    age = age_years(dataset)
-    if age is not None:
-        clean.PatientAge = f"{int(age):03d}Y" if age >= 2 else f"{int(age * 12):03d}M"
-    clean.Manufacturer = known_maker(text_of(dataset, "Manufacturer")) or ""
-    model = text_of(dataset, "ManufacturerModelName")
-    if model:
-        clean.ManufacturerModelName = f"model-{pseudonym(key, 'model', model)[:8]}"
-    for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
-        if keyword not in clean:
-            raise ImageError("NO_UID", "a UID that every image needs is missing or is not of the standard")
-    if "Modality" not in clean:
-        raise ImageError("MODALITY", "the modality is missing or is not one that we take")
+def _label(dataset: Dataset, keyword: str, cleaning: Cleaning) -> str:
+    """Return a name made of a code or a number; the name that somebody typed is never used."""
+    if keyword == "ROIName":
+        number = str(dataset.get("ROINumber") or "").strip()
+        return cleaning.labels.get(number) or f"ROI {int(number)}" if number.isdigit() and len(number) <= values.MAX_COUNTER_DIGITS else "ROI"
+    types = dataset.get("SegmentedPropertyTypeCodeSequence") or [] if cleaning.settings.clean_descriptors else []
+    concept = concept_in(types[0]) if types else None
+    return concept.meaning if concept else f"Segment {int(dataset.get('SegmentNumber') or 0)}"
 
 
-def _write_pixels(clean: Dataset, dataset: Dataset, frames: np.ndarray[Any, Any]) -> None:
-    """Write decoded values, exactly as many as there are pixels, with the description that fits them."""
-    stored, allocated = int(dataset.BitsStored), frames.dtype.itemsize * 8
-    is_colour = frames.ndim == 4
-    clean.SamplesPerPixel = 3 if is_colour else 1
-    clean.PhotometricInterpretation = "RGB" if is_colour else text_of(clean, "PhotometricInterpretation") or "MONOCHROME2"
-    if is_colour:
-        clean.PlanarConfiguration = 0
-    clean.BitsAllocated, clean.BitsStored, clean.HighBit = allocated, stored, stored - 1
-    clean.PixelRepresentation = int(frames.dtype.kind == "i")
-    if frames.dtype.kind == "u":
-        frames = frames & frames.dtype.type((1 << stored) - 1)
-    if dataset.file_meta.TransferSyntaxUID in LOSSY_SYNTAXES:
-        clean.LossyImageCompression = "01"
-    content = np.ascontiguousarray(frames.astype(frames.dtype.newbyteorder("<"))).tobytes()
-    clean.add_new(0x7FE00010, "OW" if allocated > 8 else "OB", content + b"\0" * (len(content) % 2))
-
-
-def _write_method(clean: Dataset) -> None:
-    """Say that and how the data set was de-identified."""
-    from pydicom.dataset import Dataset
-
-    clean.PatientIdentityRemoved = "YES"
-    clean.DeidentificationMethod = METHOD
-    clean.LongitudinalTemporalInformationModified = "MODIFIED"
-    codes = []
-    for value, meaning in PROFILE:
-        code = Dataset()
-        code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "DCM", meaning
-        codes.append(code)
-    clean.DeidentificationMethodCodeSequence = codes
-
-
-def _write_meta(clean: Dataset) -> None:
-    from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import UID, ExplicitVRLittleEndian
-
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = clean.SOPClassUID, clean.SOPInstanceUID
-    meta.TransferSyntaxUID, meta.ImplementationClassUID = ExplicitVRLittleEndian, UID(IMPLEMENTATION_UID)
-    meta.ImplementationVersionName = "CURALOOP"
-    clean.file_meta = meta
-    clean.preamble = b"\0" * 128
-
-
-def encode_dataset(clean: Dataset) -> bytes:
-    """Return the bytes of the file, with a preamble of zeros."""
-    import io
-
-    stream = io.BytesIO()
-    with guarded("CORRUPT", "the new file cannot be written"):
-        clean.save_as(stream, enforce_file_format=True)
-    return stream.getvalue()
+def _roi_names(dataset: Dataset) -> dict[str, str]:
+    """Return the meaning of the code of each region of interest of a structure set that has one, by its number."""
+    names: dict[str, str] = {}
+    for observation in dataset.get("RTROIObservationsSequence") or []:
+        codes = observation.get("RTROIIdentificationCodeSequence") or []
+        concept = concept_in(codes[0]) if codes else None
+        if concept:
+            names[str(observation.get("ReferencedROINumber") or "").strip()] = concept.meaning
+    return names

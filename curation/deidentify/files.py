@@ -1,32 +1,27 @@
-"""De-identify a file or a folder: DICOM to DICOM, NIfTI to NIfTI, PNG, JPEG and TIFF to PNG.
+"""One file of any kind to new files below an output folder, or the reason why there is none.
 
-One file after the other, so memory does not grow with the folder. Names in the output are pseudonyms; names of the input appear nowhere, not even
-in the report. Pixels are only judged by what a header says of them: text or a face in a PNG is not seen.
+Names in the output are pseudonyms; names of the input appear nowhere, not even in the report.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-import numpy as np
+from curation.deidentify.objects import NewFile, clean_dicom
+from curation.deidentify.options import DeidentifySettings
+from curation.deidentify.pictures import clean_raster
+from curation.deidentify.volumes import clean_nifti, is_voxels_of_pair
+from curation.dicom_reading import guarded
+from curation.errors import ImageError
+from curation.sources.sniff import HEAD_BYTES, promises_image, sniff
 
-from curation.deidentify.dataset import clean_dataset, encode_dataset
-from curation.deidentify.harvest import harvest_identifiers, refuse_leaks
-from curation.dicom import NOT_AN_IMAGE, describe, refuse_visible_identity
-from curation.dicom_reading import guarded, open_dataset
-from curation.errors import ImageError, UsageError
-from curation.nifti import read_nifti
-from curation.pixels import encode_nifti, encode_png
-from curation.progress import Progress, silent
-from curation.pseudonyms import pseudonym
-from curation.raster import decode_raster
-from curation.sources.sniff import HEAD_BYTES, Kind, promises_image, sniff
-from curation.sources.walk import Found, walk
+NOT_AN_IMAGE = "NOT_AN_IMAGE"
+UNFINISHED = ".unfinished"
+"""Folder below the output where files lie until they are whole."""
 
 
 class Refusal(NamedTuple):
@@ -37,152 +32,116 @@ class Refusal(NamedTuple):
     reason: str
 
 
-@dataclass(frozen=True)
-class DeidentifyReport:
-    """What became of every file: `found` is the sum of cleaned, duplicates, skipped and the refused."""
-
-    found: int
-    cleaned: int
-    duplicates: int
-    skipped: int
-    refused: tuple[Refusal, ...]
-
-
-class Cleaned(NamedTuple):
-    """The bytes of a new file, and where they go below the output folder."""
+class Written(NamedTuple):
+    """A whole new file that waits below `.unfinished` to be moved to its place."""
 
     place: str
-    content: bytes
+    waiting: str
 
 
-def deidentify_files(inp: Path, out: Path, key: bytes, progress: Progress = silent) -> DeidentifyReport:
-    """Write a de-identified copy of every image at `inp` below the new folder `out`.
+class Answer(NamedTuple):
+    """What became of one file: new files, or a refusal, or neither, when it holds no image."""
 
-    Args:
-        inp: a file or a folder; it is only read.
-        out: a folder that is empty or not there yet, and not inside `inp`.
-        key: secret of the pseudonyms; the same key gives the same names, so parts of a cohort can be done one by one.
-        progress: told after every file.
+    written: tuple[Written, ...] = ()
+    refusal: Refusal | None = None
+
+
+class Job(NamedTuple):
+    """Some files for one worker."""
+
+    number: int
+    paths: tuple[str, ...]
+    out: str
+    key: bytes
+    settings: DeidentifySettings
+
+
+def clean_files(job: Job) -> tuple[Answer, ...]:
+    """Clean some files and return their answers in order; bad input never raises."""
+    return tuple(clean_one(Path(path), Path(job.out), job.key, job.settings) for path in job.paths)
+
+
+def clean_one(path: Path, out: Path, key: bytes, settings: DeidentifySettings) -> Answer:
+    """Clean one file and write what comes of it below `out/.unfinished`."""
+    waiting: list[Written] = []
+    try:
+        for new in new_files(path, key, settings):
+            waiting.append(_write(new, out))  # noqa: PERF401 (what was written before a refusal has to be known)
+    except ImageError as error:
+        for written in waiting:
+            (out / UNFINISHED / written.waiting).unlink()
+        return Answer() if error.code == NOT_AN_IMAGE else Answer(refusal=Refusal(name_of(path), error.code, error.reason))
+    return Answer(tuple(waiting))
+
+
+def new_files(path: Path, key: bytes, settings: DeidentifySettings) -> Iterator[NewFile]:
+    """Yield the new files for one file.
 
     Raises:
-        UsageError: `inp` is missing, or `out` may not be written to.
+        ImageError: NOT_AN_IMAGE, or why it is refused.
     """
-    _check_folders(inp, out)
-    entries = sorted(walk(inp), key=lambda found: found.path)
-    written: dict[str, str] = {}
-    counts: Counter[str] = Counter()
-    refused: list[Refusal] = []
-    for done, found in enumerate(entries, start=1):
-        try:
-            counts[_deidentify(found, out, key, written)] += 1
-        except ImageError as error:
-            if error.code == NOT_AN_IMAGE:
-                counts["skipped"] += 1
-            else:
-                refused.append(Refusal(_name(found), error.code, error.reason))
-        progress(done, len(entries), "de-identify")
-    return DeidentifyReport(len(entries), counts["cleaned"], counts["duplicates"], counts["skipped"], tuple(refused))
-
-
-def _check_folders(inp: Path, out: Path) -> None:
-    if not inp.exists():
-        raise UsageError("the input does not exist")
-    if out.resolve() == inp.resolve() or out.resolve().is_relative_to(inp.resolve()):
-        raise UsageError("the output may not lie inside the input")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError("the output must be an empty folder, or not exist yet")
-
-
-def _deidentify(found: Found, out: Path, key: bytes, written: dict[str, str]) -> str:
-    """Clean one entry and write it; return the counter that it belongs to."""
-    if found.state in ("link", "special"):
-        raise ImageError(NOT_AN_IMAGE, "a link or a device is not followed")
-    if found.state == "unreadable":
-        raise ImageError("UNREADABLE", "the file or folder may not be read")
-    path = Path(found.real)
     with guarded():
         with path.open("rb") as stream:
             kind = sniff(stream.read(HEAD_BYTES))
-        if kind == "other":
-            _refuse_other(found)
-        cleaned = CLEANERS[kind](path, key)
-    sha256 = hashlib.sha256(cleaned.content).hexdigest()
-    if cleaned.place in written:
-        if written[cleaned.place] == sha256:
-            return "duplicates"
-        raise ImageError("UID_CONFLICT", "another file with the same UID and other content was written before")
-    _write(out / cleaned.place, cleaned.content)
-    written[cleaned.place] = sha256
-    return "cleaned"
+        if kind == "dicom":
+            yield clean_dicom(path, key, settings)
+        elif kind == "nifti":
+            yield clean_nifti(path, key, settings)
+        elif kind == "other":
+            refuse_other(path)
+        else:
+            yield from clean_raster(path, key, settings)
 
 
-def _refuse_other(found: Found) -> NoReturn:
-    if not found.size_bytes:
+def refuse_other(path: Path) -> NoReturn:
+    """Say why a file that begins like no image is not taken.
+
+    Raises:
+        ImageError: NOT_AN_IMAGE, EMPTY or BAD_MAGIC.
+    """
+    if not path.stat().st_size:
         raise ImageError("EMPTY", "the file has no bytes")
-    if any(promises_image(found.path, kind) for kind in ("dicom", "nifti", "raster")):
+    if is_voxels_of_pair(path):
+        raise ImageError(NOT_AN_IMAGE, "the voxels of a pair are written with their header")
+    if any(promises_image(path.name, kind) for kind in ("dicom", "nifti", "raster")):
         raise ImageError("BAD_MAGIC", "the name promises an image, but the first bytes are not those of one")
     raise ImageError(NOT_AN_IMAGE, "the file is no image that we know")
 
 
-def clean_dicom(path: Path, key: bytes) -> Cleaned:
-    """Return a DICOM file with a new header; what identifies the patient is searched in it again before it may be written.
+def _write(new: NewFile, out: Path) -> Written:
+    """Write a file where nobody looks for it yet."""
+    waiting = uuid.uuid4().hex
+    with (out / UNFINISHED / waiting).open("wb") as stream:
+        stream.writelines(new.parts)
+    return Written(new.place, waiting)
+
+
+def settle(written: Written, out: Path) -> bool:
+    """Move a new file to its place; False when an equal one is there already.
 
     Raises:
-        ImageError: NOT_AN_IMAGE, BURNED_IN_TEXT, RECOGNIZABLE, LEAK, or why the file cannot be read.
+        ImageError: UID_CONFLICT, when another one is there.
     """
-    dataset = open_dataset(path)
-    describe(dataset)
-    with guarded():
-        refuse_visible_identity(dataset)
-    identifiers = harvest_identifiers(dataset)
-    clean = clean_dataset(dataset, key)
-    content = encode_dataset(clean)
-    with guarded("LEAK", "the second look could not read the result; nothing was written"):
-        refuse_leaks(content, identifiers)
-    study, series, instance = (pseudonym(key, "name", str(uid)) for uid in (clean.StudyInstanceUID, clean.SeriesInstanceUID, clean.SOPInstanceUID))
-    return Cleaned(f"{study}/{series}/{instance}.dcm", content)
+    waiting, place = out / UNFINISHED / written.waiting, out / written.place
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        waiting.replace(place)
+        return True
+    is_equal = _sha256(waiting) == _sha256(place)
+    waiting.unlink()
+    if not is_equal:
+        raise ImageError("UID_CONFLICT", "another file with the same UID and other content was written before")
+    return False
 
 
-def clean_nifti(path: Path, key: bytes) -> Cleaned:
-    """Return a NIfTI file with voxels and affine only, packed without name and time."""
-    volume = read_nifti(path.read_bytes(), "", "MR", "")
-    assert volume.affine is not None
-    content = encode_nifti(volume.pixels, volume.affine)
-    return Cleaned(f"nifti/{pseudonym(key, 'name', hashlib.sha256(content).hexdigest())}.nii.gz", content)
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def clean_raster(path: Path, key: bytes) -> Cleaned:
-    """Return a PNG with pixels only."""
-    original = path.read_bytes()
+def name_of(path: Path) -> str:
+    """Return the first 16 hex digits of a file's SHA-256, or that it cannot be read."""
     try:
-        pixels = decode_raster(original, colour=True)
-    except ImageError as error:
-        if error.code != "DTYPE":
-            raise
-        pixels = decode_raster(original, colour=False)
-    if pixels.ndim == 3 and (np.ptp(pixels, axis=2) == 0).all():
-        pixels = np.ascontiguousarray(pixels[..., 0])
-    content = encode_png(pixels)
-    return Cleaned(f"raster/{pseudonym(key, 'name', hashlib.sha256(content).hexdigest())}.png", content)
-
-
-CLEANERS: dict[Kind, Callable[[Path, bytes], Cleaned]] = {
-    "dicom": clean_dicom, "nifti": clean_nifti, "png": clean_raster, "jpeg": clean_raster, "tiff": clean_raster,
-}  # fmt: skip
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_bytes(content)
-    part.replace(path)
-
-
-def _name(found: Found) -> str:
-    """Return the first 16 hex digits of the file's SHA-256, or that it cannot be read."""
-    try:
-        with Path(found.real).open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+        return _sha256(path)[:16]
     except OSError:
         return "unreadable"

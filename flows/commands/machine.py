@@ -108,25 +108,32 @@ def deidentify(
     ctx: typer.Context,
     source: Annotated[Path, typer.Argument(metavar="IN", help="File or folder; only read.")],
     target: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the cleaned files; must be empty or new.")],
+    clean_pixel_data: Annotated[bool | None, typer.Option(help="Cover burned-in text; without, an image that shows text is refused.")] = None,
+    clean_descriptors: Annotated[bool | None, typer.Option(help="Keep codes of anatomy, views and segments that the standard has.")] = None,
+    retain_longitudinal_modified_dates: Annotated[bool | None, typer.Option(help="Keep dates, moved by a secret number of days a patient.")] = None,
+    retain_patient_characteristics: Annotated[bool | None, typer.Option(help="Keep sex, age (at most 90), height, weight.")] = None,
+    retain_device_identity: Annotated[bool | None, typer.Option(help="Keep known names of models.")] = None,
+    retain_safe_private: Annotated[bool | None, typer.Option(help="Keep private numbers known to be safe, e.g. b-values.")] = None,
+    accept_face_risk: Annotated[bool | None, typer.Option(help="Pass head volumes with thin slices, from which a face could be drawn.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: the recipe's executor, else one for each core.")] = None,
 ) -> None:
     """Write de-identified copies: DICOM to DICOM, NIfTI to NIfTI, images to images. Needs no project.
 
-    What cannot be cleaned is refused with a reason and not written; that is no failure, so scripts look at the counts.
+    Options are those of DICOM PS3.15; inside a project the table deidentify of its recipe says what is not given here. What cannot be cleaned is refused
+    with a reason and not written; that is no failure, so scripts look at the counts.
 
     Example: [bold]curaloop deidentify /archive/export /tmp/cleaned[/]
     """
-    from flows.console import out, table
-    from flows.stages import run_deidentify
+    from flows.deidentification import options_of, run_deidentify, show_deidentify
 
+    given = {
+        "clean_pixel_data": clean_pixel_data, "clean_descriptors": clean_descriptors,
+        "retain_longitudinal_modified_dates": retain_longitudinal_modified_dates, "retain_patient_characteristics": retain_patient_characteristics,
+        "retain_device_identity": retain_device_identity, "retain_safe_private": retain_safe_private, "accept_face_risk": accept_face_risk,
+    }  # fmt: skip
     here = call_of(ctx).here
-    report = run_deidentify(here / source.expanduser(), here / target.expanduser())
-    out().print(
-        f"[bold]De-identified[/] {report.found:,} files = {report.cleaned:,} cleaned into {target}, {report.duplicates:,} duplicates, "
-        f"{report.skipped:,} skipped (no images), {len(report.refused):,} refused"
-    )
-    out().print("Text burned into pixels and faces in head volumes are not looked for, beyond what headers say: look before you pass the files on.")
-    if report.refused:
-        out().print(table("Refused", [tuple(row) for row in report.refused], "file: start of its SHA-256", "code", "reason"))
+    settings, executor = options_of(here, {name: value for name, value in given.items() if value is not None}, workers)
+    show_deidentify(run_deidentify(here / source.expanduser(), here / target.expanduser(), settings, executor), target)
 
 
 def listen(
