@@ -46,6 +46,7 @@ class Plane(NamedTuple):
         keys: values of `VOLUME_KEYS`.
         stack: planes with different words belong to different volumes, wherever they lie; empty when only their place and keys decide.
         tilt_degrees: the gantry's tilt as the header declares it.
+        slices: how many slices the header declares for each volume (PET); 0 when it does not.
     """
 
     path: Path
@@ -57,6 +58,7 @@ class Plane(NamedTuple):
     keys: tuple[str, ...] = ("",) * len(VOLUME_KEYS)
     stack: str = ""
     tilt_degrees: float = 0.0
+    slices: int = 0
 
 
 def planes_of(path: Path, dataset: Dataset, frames: Pixels) -> list[Plane]:
@@ -82,7 +84,8 @@ def planes_of(path: Path, dataset: Dataset, frames: Pixels) -> list[Plane]:
     if is_mosaic(dataset):
         tiles = mosaic_tiles(dataset, geometry, frames[0])
         return [plane._replace(number=(number, index), geometry=place, stored=tile, stack=str(path)) for index, (place, tile) in enumerate(tiles)]
-    return [plane._replace(tilt_degrees=_declared_tilt(dataset))]
+    slices = int(dataset.get("NumberOfSlices") or 0) if text_of(dataset, "Modality") == "PT" else 0
+    return [plane._replace(tilt_degrees=_declared_tilt(dataset), slices=slices)]
 
 
 def _declared_tilt(dataset: Dataset) -> float:

@@ -86,6 +86,7 @@ def _add_stacks(parts: list[list[Plane]], found: Sorted, *, correct_tilt: bool) 
         try:
             stack = stack_geometry([plane.geometry for plane in part], accept_tilt=correct_tilt)
             _check_declared_tilt(part, stack)
+            _check_declared_slices(part)
         except ImageError as error:
             found.refused.append(Refused(part, error))
         else:
@@ -123,6 +124,13 @@ def _check_declared_tilt(planes: list[Plane], stack: StackGeometry) -> None:
     is_axial = abs(np.cross(planes[0].geometry.orientation[:3], planes[0].geometry.orientation[3:])[2]) > AXIAL_COSINE
     if abs(declared) >= LEAST_TILT_DEGREES and is_axial and not any(stack.shear_mm):
         raise ImageError("GANTRY_TILT", f"the header declares a tilt of {declared:.1f} degrees, and an orientation without any")
+
+
+def _check_declared_slices(planes: list[Plane]) -> None:
+    """Refuse a volume with fewer slices than its header declares: those at its ends leave no gap."""
+    declared = max(plane.slices for plane in planes)
+    if len(planes) < declared:
+        raise ImageError("MISSING_SLICES", f"{len(planes)} slices are here, and the header declares {declared}")
 
 
 def attributes_of(volume: Volume) -> dict[str, int | float]:

@@ -33,6 +33,7 @@ def test_any_order_of_an_oblique_stack_gives_the_same_affine(angles: tuple[float
     for number, plane in enumerate(ordered):
         np.testing.assert_allclose((stack.affine @ [0, 0, number, 1])[:3], plane.position * [-1, -1, 1], atol=1e-6)
     assert stack.spacing_mm == pytest.approx((gap_mm, 0.5, 0.8))
+    assert np.linalg.det(stack.affine[:3, :3]) == pytest.approx(gap_mm * 0.5 * 0.8)  # right-handed, at right angles
     np.testing.assert_allclose(stack.affine, stack_geometry(planes).affine, atol=1e-6)
 
 
@@ -44,6 +45,14 @@ def test_rounding_is_tolerated_and_a_real_gap_is_not() -> None:
         stack_geometry(planes[:4] + planes[5:])
     with pytest.raises(ImageError, match="UNEVEN_SPACING"):
         stack_geometry([*planes[:-1], planes[-1]._replace(position=planes[-1].position + (planes[1].position - planes[0].position) * 0.03)])
+
+
+def test_a_slow_drift_of_the_distance_is_uneven() -> None:
+    """Each gap is within one percent of its neighbour's, but half way the slices lie where the next ones should."""
+    places = np.concatenate([np.arange(200) * 0.992, 199 * 0.992 + 1.008 * np.arange(1, 200)])
+    planes = [plane._replace(position=np.array([0.0, 0.0, place])) for plane, place in zip(a_stack((0, 0), 1.0, 399), places, strict=True)]
+    with pytest.raises(ImageError, match="UNEVEN_SPACING"):
+        stack_geometry(planes)
 
 
 def test_planes_at_one_place_share_a_level() -> None:

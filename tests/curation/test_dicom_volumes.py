@@ -193,6 +193,13 @@ def test_bits_that_do_not_end_where_they_should_are_refused(tmp_path: Path) -> N
     assert set(codes_of(read_series(a_series(tmp_path, HighBit=15), KEY))) == {"BITS"}
 
 
+def test_a_slice_that_is_missing_at_the_end_is_known_where_the_header_counts() -> None:
+    """PET says how many slices a volume has."""
+    planes = [a_plane(2.0 * place, place)._replace(slices=5) for place in range(5)]
+    assert len(build_volumes(planes).volumes) == 1
+    assert build_volumes(planes[:4]).refused[0].error.code == "MISSING_SLICES"
+
+
 def an_enhanced_file(folder: Path, frames: list[dict[str, Any]], **tags: Any) -> Path:
     """Write an enhanced MR file; a frame says its height, its own slope, and elements of its MR echo and frame content."""
     dataset = a_dataset(
