@@ -151,24 +151,34 @@ def _companion(path: str, images: dict[str, list[str]]) -> str | None:
 
 
 def _pair_maps(maps: list[str], images: dict[str, list[str]]) -> Iterator[tuple[str, str]]:
-    """Yield (label map, its image)."""
+    """Yield (label map, its image): the image with the same name but a word less, else the only one with the same BIDS entities."""
     of_map = set(maps)
-    by_entities: dict[tuple[str, frozenset[tuple[str, str]]], list[str]] = defaultdict(list)
-    for stem, paths in images.items() if maps else ():
-        folder, _, name = stem.rpartition("/")
-        if name.startswith("sub-"):
-            key = frozenset((k, v) for k, v in entities_of(name).items() if k not in _OF_LABELS)
-            by_entities[folder, key] += [path for path in paths if path not in of_map]
+    unnamed: list[tuple[str, str, str]] = []
     for path in maps:
         folder, _, name = _stem(path).rpartition("/")
-        for candidate in _folders(folder):
-            close = [_join(candidate, stem) for stem in _image_stems(name)]
-            fits = next((usable for stem in close if (usable := [p for p in images.get(stem, ()) if p not in of_map])), None)
-            fits = fits or next((by_entities[candidate, key] for key in _entity_keys(name) if (candidate, key) in by_entities), [])
-            if fits:
-                if len(fits) == 1:
-                    yield path, fits[0]
-                break
+        close = (_join(candidate, stem) for candidate in _folders(folder) for stem in _image_stems(name))
+        fits = next((usable for stem in close if (usable := [image for image in images.get(stem, ()) if image not in of_map])), [])
+        if len(fits) == 1:
+            yield path, fits[0]
+        elif not fits and name.startswith("sub-"):
+            unnamed.append((path, folder, name))
+    by_entities = _by_entities(images, of_map) if unnamed else {}
+    for path, folder, name in unnamed:
+        keys = ((candidate, key) for candidate in _folders(folder) for key in _entity_keys(name))
+        fits = next((by_entities[key] for key in keys if key in by_entities), [])
+        if len(fits) == 1:
+            yield path, fits[0]
+
+
+def _by_entities(images: dict[str, list[str]], of_map: set[str]) -> dict[tuple[str, frozenset[tuple[str, str]]], list[str]]:
+    """Return the images with BIDS names by folder and entities."""
+    found: dict[tuple[str, frozenset[tuple[str, str]]], list[str]] = defaultdict(list)
+    for stem, paths in images.items():
+        folder, _, name = stem.rpartition("/")
+        usable = [path for path in paths if path not in of_map]
+        if usable and name.startswith("sub-"):
+            found[folder, frozenset((key, value) for key, value in entities_of(name).items() if key not in _OF_LABELS)] += usable
+    return dict(found)
 
 
 def _join(folder: str, name: str) -> str:
@@ -189,7 +199,7 @@ def _folders(folder: str) -> Iterator[str]:
 
 
 def _image_stems(name: str) -> Iterator[str]:
-    """Yield how the image of a label map may be called, as long as nothing was left out."""
+    """Yield how the image of a label map may be called: the same, without the word of label maps, or with the channel of nnU-Net."""
     stems = dict.fromkeys((name, _LABEL_TAIL.sub("", name), _LABEL_HEAD.sub("", name)))
     yield from stems
     yield from (f"{stem}_0000" for stem in stems)
@@ -197,8 +207,6 @@ def _image_stems(name: str) -> Iterator[str]:
 
 def _entity_keys(name: str) -> Iterator[frozenset[tuple[str, str]]]:
     """Yield the entities that the image of a label map with a BIDS name may have."""
-    if not name.startswith("sub-"):
-        return
     entities = {key: value for key, value in entities_of(name).items() if key not in _OF_LABELS}
     yield frozenset(entities.items())
     yield frozenset((key, value) for key, value in entities.items() if key != "space")

@@ -13,6 +13,16 @@ import polars as pl
 
 from curation.manifest import write_bytes
 
+FORMULA = r"^[=+\-@\t\r]"
+"""How a cell begins that a spreadsheet would compute (OWASP, CSV injection)."""
+
+
+def without_formulas(table: pl.DataFrame) -> pl.DataFrame:
+    """Return the table with `'` before each text that a spreadsheet would take for a formula; numbers stay as they are."""
+    texts = [name for name, dtype in table.schema.items() if dtype == pl.String]
+    is_formula = {name: pl.col(name).str.contains(FORMULA) & pl.col(name).cast(pl.Float64, strict=False).is_null() for name in texts}
+    return table.with_columns(pl.when(found).then(pl.concat_str(pl.lit("'"), name)).otherwise(name).alias(name) for name, found in is_formula.items())
+
 
 @dataclass(frozen=True)
 class EvidenceFile:
@@ -49,7 +59,7 @@ class Evidence:
 
     def add_table(self, name: str, table: pl.DataFrame, description: str) -> EvidenceFile:
         """Write a table as CSV and return how it is cited."""
-        return self.add_bytes(f"{name}.csv", table.write_csv().encode(), description)
+        return self.add_bytes(f"{name}.csv", without_formulas(table).write_csv().encode(), description)
 
     def add_json(self, name: str, content: Any, description: str) -> EvidenceFile:
         """Write a document as JSON and return how it is cited."""
