@@ -47,7 +47,7 @@ def split_repeats(planes: list[Plane]) -> tuple[list[list[Plane]], Broken]:
     if places == len(planes):
         return [planes], []
     if places < MIN_SLICES:
-        raise ImageError("SINGLE_SLICE", f"a volume needs at least {MIN_SLICES} slices, here are {places} places")
+        raise ImageError("SINGLE_SLICE", f"a volume needs slices at {MIN_SLICES} places at least, here are {places}")
     whole: list[list[int]] = []
     broken: list[list[int]] = []
     _split(planes, level, list(range(len(planes))), places, 0, whole, broken)

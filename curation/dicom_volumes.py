@@ -164,27 +164,32 @@ def volume_pixels(volume: Volume, modality: str) -> Pixels:
     Raises:
         ImageError: RESCALE; VALUE_RANGE, when a value is no number, all are equal, or a CT cannot be in HU.
     """
-    is_whole = modality == "CT" and all(map(_fits_int16, volume.planes))
+    ranges = [_range_of(plane) for plane in volume.planes]
+    is_whole = modality == "CT" and all(_fits_int16(plane, *ends) for plane, ends in zip(volume.planes, ranges, strict=True))
     pixels: Pixels = np.empty((len(volume.planes), *volume.planes[0].stored.shape), np.int16 if is_whole else np.float32)
-    low, high = np.inf, -np.inf
-    for values, plane in zip(pixels, volume.planes, strict=True):
+    for index, (values, plane) in enumerate(zip(pixels, volume.planes, strict=True)):
         if is_whole:
             np.add(plane.stored.astype(np.int16, copy=False), np.int16(plane.rescale[1]), out=values)
         else:
             rescale_into(values, plane.stored, *plane.rescale)
-        _fill_padding(values, plane, modality)
-        low, high = min(low, float(values.min())), max(high, float(values.max()))
-    _check_range(low, high, modality)
+        if _fill_padding(values, plane, modality):
+            ranges[index] = float(values.min()), float(values.max())
+    _check_range(min(low for low, _ in ranges), max(high for _, high in ranges), modality)
     return pixels
 
 
-def _fits_int16(plane: Plane) -> bool:
+def _range_of(plane: Plane) -> tuple[float, float]:
+    """Return the smallest and largest rescaled value of a slice."""
+    slope, intercept = plane.rescale
+    low, high = sorted(float(end) * slope + intercept for end in (plane.stored.min(), plane.stored.max()))
+    return low, high
+
+
+def _fits_int16(plane: Plane, low: float, high: float) -> bool:
     """Return whether the rescaled values of a slice are whole numbers of 16 bits."""
     slope, intercept = plane.rescale
     limits = np.iinfo(np.int16)
-    if slope != 1 or not limits.min <= intercept <= limits.max or intercept != int(intercept):
-        return False
-    return limits.min <= int(plane.stored.min()) + intercept and int(plane.stored.max()) + intercept <= limits.max
+    return slope == 1 and intercept == np.rint(intercept) and all(limits.min <= number <= limits.max for number in (low, high, intercept))
 
 
 def _check_range(low: float, high: float, modality: str) -> None:
@@ -197,12 +202,12 @@ def _check_range(low: float, high: float, modality: str) -> None:
         raise ImageError("VALUE_RANGE", f"values from {low:.0f} to {high:.0f} cannot be Hounsfield units with air around")
 
 
-def _fill_padding(values: Pixels, plane: Plane, modality: str) -> None:
-    """Give padding a value that the image could have; in MR and PET, a padding of zero already is one."""
+def _fill_padding(values: Pixels, plane: Plane, modality: str) -> bool:
+    """Give padding a value that the image could have, and return whether there was any; in MR and PET, a padding of zero already is one."""
     if plane.padding is None or (modality != "CT" and plane.padding == (0, 0)):
-        return
+        return False
     padded = (plane.stored >= plane.padding[0]) & (plane.stored <= plane.padding[1])
-    if modality == "CT":
-        values[padded] = AIR_HU
-    elif padded.any() and not padded.all():
-        values[padded] = values[~padded].min()
+    if not padded.any() or (modality != "CT" and padded.all()):
+        return False
+    values[padded] = AIR_HU if modality == "CT" else values[~padded].min()
+    return True
