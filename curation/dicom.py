@@ -106,7 +106,7 @@ def read_series(
     correct_tilt: bool = False,
     frames: Frames = "refuse",
     structures: Mapping[str, str] | None = None,
-    read: Callable[[Path], bytes] = Path.read_bytes,
+    read: Callable[[Path], bytes | memoryview] = Path.read_bytes,
 ) -> SeriesResult:
     """Return the images of one series.
 

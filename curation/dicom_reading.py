@@ -68,7 +68,7 @@ def guarded(code: str = "CORRUPT", reason: str = "an element of the file cannot 
         logger.disabled = was_disabled
 
 
-def open_dataset(path: Path, tags: list[str] | None = None, read: Callable[[Path], bytes] = Path.read_bytes) -> Dataset:
+def open_dataset(path: Path, tags: list[str] | None = None, read: Callable[[Path], bytes | memoryview] = Path.read_bytes) -> Dataset:
     """Return the data set at `path`: all of it, or at least `tags` of what lies before the pixels.
 
     Args:
@@ -105,7 +105,7 @@ def _scan_start(path: Path) -> Dataset | None:
     return scan(start, is_whole=len(start) < START_BYTES, with_pixels=False)
 
 
-def _scan_whole(path: Path, read: Callable[[Path], bytes]) -> Dataset | None:
+def _scan_whole(path: Path, read: Callable[[Path], bytes | memoryview]) -> Dataset | None:
     """Return the data set of a plain uncompressed file."""
     from curation.dicom_scan import scan
 

@@ -20,7 +20,7 @@ from pydicom.filereader import read_sequence
 from pydicom.tag import BaseTag
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_16, EXPLICIT_VR_LENGTH_32
 
-PREAMBLE_BYTES, MAX_TAGS = 132, 1 << 16
+PREAMBLE_BYTES, HEAD_BYTES, MAX_TAGS = 132, 16 << 10, 1 << 16
 UNDEFINED_LENGTH = 0xFFFFFFFF
 FIRST_PIXELS, LAST_PIXELS = 0x7FE00008, 0x7FE00010
 CHARACTER_SET, SYNTAX = 0x00080005, 0x00020010
@@ -105,7 +105,7 @@ def _converted(tag: BaseTag, vr: str, length: int, value: bytes | None, encoding
     return convert_raw_data_element(raw, encoding=encoding if isinstance(encoding, str) else list(encoding)).value
 
 
-def scan(content: bytes, *, is_whole: bool = True, with_pixels: bool = True) -> ScannedDataset | None:
+def scan(content: bytes | memoryview, *, is_whole: bool = True, with_pixels: bool = True) -> ScannedDataset | None:
     """Return the data set of a plain little-endian file, or None when pydicom has to read it.
 
     Args:
@@ -113,21 +113,30 @@ def scan(content: bytes, *, is_whole: bool = True, with_pixels: bool = True) -> 
         is_whole: `content` is the whole file.
         with_pixels: read to the end, uncompressed files only; else stop before the pixels. `PixelData` is a memoryview of `content`.
     """
-    if content[128:PREAMBLE_BYTES] != b"DICM" or content[PREAMBLE_BYTES : PREAMBLE_BYTES + 8] != b"\x02\x00\x00\x00UL\x04\x00":
+    whole = memoryview(content)
+    if isinstance(content, bytes):
+        return _scan(content, whole, is_whole, with_pixels)
+    found = _scan(bytes(whole[:HEAD_BYTES]), whole, is_whole, with_pixels)
+    return found if found is not None or len(whole) <= HEAD_BYTES else _scan(bytes(whole), whole, is_whole, with_pixels)
+
+
+def _scan(head: bytes, whole: memoryview, is_whole: bool, with_pixels: bool) -> ScannedDataset | None:
+    """Do as `scan` for a file whose elements besides the pixels lie in `head`."""
+    if head[128:PREAMBLE_BYTES] != b"DICM" or head[PREAMBLE_BYTES : PREAMBLE_BYTES + 8] != b"\x02\x00\x00\x00UL\x04\x00":
         return None
-    end_of_meta = PREAMBLE_BYTES + 12 + struct.unpack_from("<I", content, PREAMBLE_BYTES + 8)[0]
+    end_of_meta = PREAMBLE_BYTES + 12 + struct.unpack_from("<I", head, PREAMBLE_BYTES + 8)[0]
     meta: dict[BaseTag, Any] = {}
-    if _scan_explicit(content[:end_of_meta], PREAMBLE_BYTES, meta, False, BEFORE_GROUP_2) != end_of_meta or SYNTAX not in meta or max(meta) >> 16 != 2:
+    if _scan_explicit(head[:end_of_meta], whole, PREAMBLE_BYTES, meta, False, BEFORE_GROUP_2) != end_of_meta or SYNTAX not in meta or max(meta) >> 16 != 2:
         return None
     syntax = bytes(meta[_interned(SYNTAX)].value or b"").rstrip(b"\0 ")
     if syntax not in (IMPLICIT, EXPLICIT) and (with_pixels or not syntax.startswith(COMPRESSED)):
         return None
     elements: dict[BaseTag, Any] = {}
     read = _scan_implicit if syntax == IMPLICIT else _scan_explicit
-    end = read(content, end_of_meta, elements, with_pixels)
-    if end is None or (end < 0 and with_pixels) or (end >= 0 and not (is_whole and end == len(content))):
+    end = read(head, whole, end_of_meta, elements, with_pixels)
+    if end is None or (end < 0 and with_pixels) or (end >= 0 and not (is_whole and end == len(whole))):
         return None
-    return _assembled(content, meta, elements, is_implicit=syntax == IMPLICIT)
+    return _assembled(head, meta, elements, is_implicit=syntax == IMPLICIT)
 
 
 def _assembled(content: bytes, meta: dict[BaseTag, Any], elements: dict[BaseTag, Any], *, is_implicit: bool) -> ScannedDataset:
@@ -140,11 +149,12 @@ def _assembled(content: bytes, meta: dict[BaseTag, Any], elements: dict[BaseTag,
     return dataset
 
 
-def _scan_explicit(content: bytes, offset: int, found: dict[BaseTag, Any], with_pixels: bool, last: int = BEFORE_GROUP_8) -> int | None:
+def _scan_explicit(content: bytes, whole: memoryview, offset: int, found: dict[BaseTag, Any], with_pixels: bool, last: int = BEFORE_GROUP_8) -> int | None:
     """Add the elements from `offset` on; return where they end, -1 before pixels that are not wanted or not plain, None when anything else is not plain.
 
     Args:
-        content: the file.
+        content: the file, or its beginning.
+        whole: the file; the pixels' value is a part of it.
         offset: of the first element.
         found: filled, a raw element a tag.
         with_pixels: do not stop before the pixels.
@@ -168,9 +178,9 @@ def _scan_explicit(content: bytes, offset: int, found: dict[BaseTag, Any], with_
         key = tags.get(tag) or _interned(tag)
         last, offset = tag, begin + length
         if tag >= FIRST_PIXELS and tag <= LAST_PIXELS:
-            if not with_pixels or offset > total:
+            if not with_pixels or offset > len(whole):
                 return -1
-            value: Any = memoryview(content)[begin:offset] if length else _empty(name)
+            value: Any = whole[begin:offset] if length else _empty(name)
         elif length == UNDEFINED_LENGTH:
             if name != "SQ" or (end := _read_sequence(content, begin, key, found)) is None:
                 return None
@@ -184,9 +194,9 @@ def _scan_explicit(content: bytes, offset: int, found: dict[BaseTag, Any], with_
     return offset
 
 
-def _scan_implicit(content: bytes, offset: int, found: dict[BaseTag, Any], with_pixels: bool) -> int | None:
+def _scan_implicit(content: bytes, whole: memoryview, offset: int, found: dict[BaseTag, Any], with_pixels: bool) -> int | None:
     """Do as `_scan_explicit` for elements without their kind of value."""
-    view, total, last = memoryview(content), len(content), BEFORE_GROUP_8
+    total, last = len(content), BEFORE_GROUP_8
     unpack = struct.Struct("<HHI").unpack_from
     if b"AA" <= content[offset + 4 : offset + 6] <= b"ZZ":  # pydicom looks whether the syntax is a lie
         return None
@@ -196,13 +206,13 @@ def _scan_implicit(content: bytes, offset: int, found: dict[BaseTag, Any], with_
         begin, is_pixels = offset + 8, FIRST_PIXELS <= tag <= LAST_PIXELS
         if tag <= last or tag >= ITEMS:
             return None
-        if is_pixels and (not with_pixels or length == UNDEFINED_LENGTH or begin + length > total):
+        if is_pixels and (not with_pixels or begin + length > len(whole)):
             return -1
         offset = begin + length
-        if length == UNDEFINED_LENGTH or offset > total:
+        if length == UNDEFINED_LENGTH or (offset > total and not is_pixels):
             return None
         key, last = _interned(tag), tag
-        value: Any = view[begin:offset] if is_pixels and length else content[begin:offset]
+        value: Any = whole[begin:offset] if is_pixels and length else content[begin:offset]
         found[key] = RawDataElement(key, None, length, value if length else None, begin, True, True)
     return offset
 

@@ -44,7 +44,7 @@ class UnitResult:
     unit: str
     files: list[FileResult]
     rows: list[dict[str, Any]] = field(default_factory=list)
-    encoded: list[bytes] = field(default_factory=list)
+    encoded: list[bytes | memoryview] = field(default_factory=list)
 
 
 def hash_file(path: Path) -> str | None:

@@ -25,17 +25,21 @@ SYNTHETIC_MARK = "Curaloop-Synthetic"
 """Key of the PNG text chunk that every synthetic image carries."""
 
 
-def hash_pixels(pixels: Pixels, spacing_mm: tuple[float, ...] | list[float] | None = None, like: type[np.generic] | None = None) -> str:
-    """Return the SHA-256 of shape, dtype, spacing (rounded to 1e-4 mm) and values, independent of any compression.
-
-    `like` gives the hash that the same values have in another type, one slice converted at a time.
-    """
-    dtype = np.dtype(like or pixels.dtype)
-    header = f"{pixels.shape}|{dtype.newbyteorder('<').str}|{[round(s, 4) for s in spacing_mm or ()]}"
+def hash_pixels(pixels: Pixels, spacing_mm: tuple[float, ...] | list[float] | None = None) -> str:
+    """Return the SHA-256 of shape, dtype, spacing (rounded to 1e-4 mm) and values, independent of any compression."""
+    header = f"{pixels.shape}|{pixels.dtype.newbyteorder('<').str}|{[round(s, 4) for s in spacing_mm or ()]}"
     digest = hashlib.sha256(header.encode())
-    for part in pixels if dtype != pixels.dtype else (pixels,):
-        digest.update(np.ascontiguousarray(part, dtype).data)
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.hexdigest()
+
+
+def name_volume(pixels: Pixels, geometry: list[float]) -> str:
+    """Return 32 hex digits of the BLAKE3 of shape, dtype, geometry and values: four times as fast as SHA-256 on the 100 MB of a CT."""
+    from blake3 import blake3
+
+    digest = blake3(f"{pixels.shape}|{pixels.dtype.newbyteorder('<').str}|{geometry}".encode())
+    digest.update(np.ascontiguousarray(pixels).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()[:32]
 
 
 def encode_png(pixels: Pixels, mark: dict[str, str] | None = None) -> bytes:
@@ -78,7 +82,7 @@ def _insert_text(png: bytes, mark: dict[str, str]) -> bytes:
     return png[:end_of_header] + chunks + png[end_of_header:]
 
 
-def encode_nifti(volume: Pixels, affine: npt.NDArray[np.float64], *, compress: bool = False) -> bytes:
+def encode_nifti(volume: Pixels, affine: npt.NDArray[np.float64], *, compress: bool = False) -> bytes | memoryview:
     """Return a `(D, H, W)` volume as `.nii.gz` bytes.
 
     Voxels of a scanner are mostly noise: gzip takes longer to halve them than everything else that is done to them, so they are stored in a gzip file
@@ -113,23 +117,28 @@ def _nifti_header(volume: Pixels, affine: npt.NDArray[np.float64]) -> bytes:
     return bytes(image.header.binaryblock) + b"\0" * 4
 
 
-def _stored_gzip(head: bytes, body: npt.NDArray[np.uint8]) -> bytes:
+def _stored_gzip(head: bytes, body: npt.NDArray[np.uint8]) -> memoryview:
     """Return head and body as a gzip file of stored blocks (RFC 1951, 3.2.4): no name, no time."""
     from isal import isal_zlib
 
-    blocks: list[Any] = [_stored_block(head, is_last=body.size == 0), head]
-    for begin in range(0, body.size, STORED_BYTES):
-        part = body[begin : begin + STORED_BYTES]
-        blocks += [_stored_block(part, is_last=begin + STORED_BYTES >= body.size), part.data]
-    checksum = isal_zlib.crc32(body.data, isal_zlib.crc32(head))
-    return b"".join([b"\x1f\x8b\x08\0\0\0\0\0\0\xff", *blocks, struct.pack("<II", checksum, (len(head) + body.size) & 0xFFFFFFFF)])
+    rest = body.size % STORED_BYTES
+    whole = body[: body.size - rest].reshape(-1, STORED_BYTES)
+    start = b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + _stored_block(len(head)) + head
+    end = _stored_block(rest, is_last=True) + body[body.size - rest :].tobytes()
+    end += struct.pack("<II", isal_zlib.crc32(body.data, isal_zlib.crc32(head)), (len(head) + body.size) & 0xFFFFFFFF)
+    block = _stored_block(STORED_BYTES)
+    out = np.empty(len(start) + whole.size + len(whole) * len(block) + len(end), np.uint8)
+    out[: len(start)], out[-len(end) :] = np.frombuffer(start, np.uint8), np.frombuffer(end, np.uint8)
+    middle = out[len(start) : -len(end)].reshape(len(whole), STORED_BYTES + len(block))
+    middle[:, : len(block)], middle[:, len(block) :] = np.frombuffer(block, np.uint8), whole
+    return out.data
 
 
-def _stored_block(part: bytes | npt.NDArray[np.uint8], *, is_last: bool) -> bytes:
-    return struct.pack("<BHH", is_last, len(part), len(part) ^ 0xFFFF)
+def _stored_block(size: int, *, is_last: bool = False) -> bytes:
+    return struct.pack("<BHH", is_last, size, size ^ 0xFFFF)
 
 
-def decode(content: bytes, suffix: str) -> Pixels:
+def decode(content: bytes | memoryview, suffix: str) -> Pixels:
     """Return the pixels of a stored file: `(H, W)`, `(H, W, 3)` RGB or `(D, H, W)`.
 
     Raises:
@@ -145,7 +154,7 @@ def decode(content: bytes, suffix: str) -> Pixels:
     return np.ascontiguousarray(pixels[..., ::-1]) if pixels.ndim == 3 else pixels
 
 
-def _decode_nifti(content: bytes) -> Pixels:
+def _decode_nifti(content: bytes | memoryview) -> Pixels:
     import nibabel as nib
     from isal import igzip
 
@@ -153,7 +162,7 @@ def _decode_nifti(content: bytes) -> Pixels:
     return np.ascontiguousarray(np.asanyarray(image.dataobj).transpose(2, 1, 0))
 
 
-def read_affine(content: bytes) -> npt.NDArray[np.float64]:
+def read_affine(content: bytes | memoryview) -> npt.NDArray[np.float64]:
     """Return the `(4, 4)` affine of a stored `.nii.gz`: voxel indices (columns, rows, slices) to RAS+ millimetres."""
     import nibabel as nib
     from isal import igzip

@@ -11,9 +11,12 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from curation.acquired import Acquired
 from curation.errors import ImageError, IntegrityError, WorkerLostError
 from curation.file_reading import read_file_unit, refuse_changed
+from curation.memory import keep_freed_memory
 from curation.outcomes import READ_ERRORS, FileResult, UnitResult, hash_file, refusal_of, refuse
 from curation.row import make_row
 from curation.shards import OWN_SHARD_BYTES, OWN_SHARDS, verify_shard, write_own_shard
@@ -23,6 +26,7 @@ from curation.units import Chunk, Unit, UnitFile
 from curation.visible.clearing import clear_image
 
 SAME_IN_UNIT = "SAME_PIXELS"
+MAX_ROOM_BYTES = 1 << 30
 
 
 def read_chunk(chunk: Chunk) -> str:
@@ -30,6 +34,7 @@ def read_chunk(chunk: Chunk) -> str:
     import cv2
 
     cv2.setNumThreads(1)
+    keep_freed_memory()
     if not is_finished(chunk.folder, chunk.name):
         write_part([read_unit(unit, chunk) for unit in chunk.units], chunk.folder, chunk.name)
     return chunk.name
@@ -48,7 +53,7 @@ def is_finished(folder: Path, name: str) -> bool:
 
 def write_part(results: list[UnitResult], folder: Path, name: str) -> None:
     """Write the results of a chunk; the list of outcomes last, so that a part with one is whole. A big image is written as a shard already."""
-    small: list[bytes] = []
+    small: list[bytes | memoryview] = []
     offset = 0
     for result in results:
         for row, content in zip(result.rows, result.encoded, strict=True):
@@ -117,13 +122,26 @@ def _read_study_unit(unit: Unit, chunk: Chunk) -> UnitResult:
 class HashedReads:
     """Reads files whole, once, and keeps the hash of each."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: tuple[UnitFile, ...]) -> None:
+        """Take memory for all `files` at once: many pieces would cost as much time as reading them does."""
         self._sha256: dict[Path, str] = {}
+        self._room = memoryview(np.empty(min(sum(file.size_bytes for file in files), MAX_ROOM_BYTES), np.uint8).data)
 
-    def read(self, path: Path) -> bytes:
+    def read(self, path: Path) -> bytes | memoryview:
         """Return the bytes of a file."""
-        content = path.read_bytes()
+        content: bytes | memoryview | None = self._read_into_room(path)
+        if content is None:
+            content = path.read_bytes()
         self._sha256[path] = hashlib.sha256(content).hexdigest()
+        return content
+
+    def _read_into_room(self, path: Path) -> memoryview | None:
+        """Return the bytes of a file, or None when it does not fit or has another size than it says."""
+        with path.open("rb", buffering=0) as stream:
+            size_bytes = os.fstat(stream.fileno()).st_size
+            if not 0 < size_bytes <= len(self._room) or stream.readinto(self._room[:size_bytes]) != size_bytes or stream.read(1):
+                return None
+        content, self._room = self._room[:size_bytes], self._room[size_bytes:]
         return content
 
     def sha256_of(self, path: Path) -> str | None:
@@ -137,7 +155,7 @@ def _read_series_unit(unit: Unit, chunk: Chunk) -> UnitResult:
 
     if all(file.known_sha256 and file.known_sha256 == hash_file(file.real) for file in unit.files):
         return UnitResult(unit.source, unit.name, [FileResult(file.path, "unchanged", sha256=file.known_sha256) for file in unit.files])
-    hashes = HashedReads()
+    hashes = HashedReads(unit.files)
     series = read_series(
         [file.real for file in unit.files],
         chunk.secret,

@@ -10,7 +10,7 @@ import numpy as np
 from curation.acquired import Acquired
 from curation.errors import ImageError
 from curation.harmonize.recipes import Harmonized, harmonize
-from curation.pixels import Pixels, encode_nifti, encode_png, hash_pixels
+from curation.pixels import Pixels, encode_nifti, encode_png, hash_pixels, name_volume
 from curation.pseudonyms import pseudonym
 from curation.recipe import HarmonizeSettings
 from curation.records import ImageRecord
@@ -24,7 +24,9 @@ TEXT_DROPPED = "TEXT_DROPPED"
 """Note of an image whose report still held something that identifies after cleaning; the image is kept without it."""
 
 
-def make_row(acquired: Acquired, lookup: Lookup, source: str, settings: HarmonizeSettings, secret: bytes, patients: str = "") -> tuple[dict[str, Any], bytes]:
+def make_row(
+    acquired: Acquired, lookup: Lookup, source: str, settings: HarmonizeSettings, secret: bytes, patients: str = ""
+) -> tuple[dict[str, Any], bytes | memoryview]:
     """Return the row of the manifest and the bytes of the stored image, followed by those of its label map (`label_map_size_bytes`) if it has one.
 
     `patients` is the name space of patient ids, by default the source.
@@ -55,7 +57,7 @@ def make_row(acquired: Acquired, lookup: Lookup, source: str, settings: Harmoniz
     if harmonized.label_map is None:
         return row, stored
     label_map = _encode_label_map(harmonized, harmonized.label_map)
-    return row | {"label_map_size_bytes": len(label_map)}, stored + label_map
+    return row | {"label_map_size_bytes": len(label_map)}, b"".join([stored, label_map])
 
 
 def _clean_text(lookup: Lookup, patient: str, acquired: Acquired) -> tuple[str | None, tuple[str, ...]]:
@@ -70,7 +72,7 @@ def _clean_text(lookup: Lookup, patient: str, acquired: Acquired) -> tuple[str |
         return None, (TEXT_DROPPED,)
 
 
-def _encode_label_map(harmonized: Harmonized, label_map: Pixels) -> bytes:
+def _encode_label_map(harmonized: Harmonized, label_map: Pixels) -> bytes | memoryview:
     """Return the label map as `.nii.gz`; that of a 2-D image is one slice, whose affine holds the spacing only."""
     if harmonized.affine is not None:
         return encode_nifti(label_map, harmonized.affine, compress=True)
@@ -79,11 +81,11 @@ def _encode_label_map(harmonized: Harmonized, label_map: Pixels) -> bytes:
 
 
 def image_id_of(acquired: Acquired) -> str:
-    """Return 32 hex digits of the SHA-256 of the source's decoded pixels and geometry."""
+    """Return 32 hex digits of a hash of the source's decoded pixels and geometry: BLAKE3 for a series of whole numbers (CT), SHA-256 for the rest."""
     geometry = [*(acquired.spacing_mm or ()), *(np.ravel(acquired.affine) if acquired.affine is not None else ())]
     is_series = acquired.pixels.dtype == np.int16 and "series_uid" in acquired.fields
-    like = np.float32 if is_series else None  # the name that a DICOM series has always had, whatever type its reader keeps the values in
-    return hash_pixels(acquired.pixels, [round(float(number), 4) + 0.0 for number in geometry], like)[:32]
+    numbers = [round(float(number), 4) + 0.0 for number in geometry]
+    return name_volume(acquired.pixels, numbers) if is_series else hash_pixels(acquired.pixels, numbers)[:32]
 
 
 def _describe_pixels(harmonized: Harmonized) -> dict[str, Any]:

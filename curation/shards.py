@@ -108,7 +108,7 @@ def write_shards(images: Iterable[tuple[str, bytes]], folder: Path, max_bytes: i
     return places
 
 
-def write_own_shard(row: Mapping[str, Any], content: bytes, folder: Path) -> dict[str, Any]:
+def write_own_shard(row: Mapping[str, Any], content: bytes | memoryview, folder: Path) -> dict[str, Any]:
     """Write one image, and the label map behind it if it has one, as a shard, and return the columns of its place."""
     view, image_bytes = memoryview(content), len(content) - (row["label_map_size_bytes"] or 0)
     name, label_map = f"{row['image_id']}{row['suffix']}", f"{row['image_id']}{LABEL_MAP}"
