@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from curation.deidentify.dataset import clean_level, cleaning_of
-from curation.deidentify.harvest import harvest_identifiers
+from curation.deidentify.harvest import Identifiers, harvest_identifiers
 from curation.deidentify.identity import meta_bytes, put, write_identity, write_method
 from curation.deidentify.little_endian import level
 from curation.deidentify.options import DeidentifySettings, method_codes
@@ -46,7 +46,7 @@ def clean_dicom(path: Path, key: bytes, settings: DeidentifySettings) -> NewFile
     try:
         new = clean_object(dataset, kind, key, settings)
     except ImageError as error:
-        if identifiers.are_in_text(error.reason):
+        if Identifiers(numbers=identifiers.numbers, uids=identifiers.uids).are_in_text(error.reason):  # our sentences quote numbers only
             raise ImageError(error.code, "the file cannot be cleaned") from None
         raise
     refuse_leaks(new.parts, new.place, identifiers)
