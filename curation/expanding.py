@@ -87,12 +87,15 @@ def expand(found: pl.DataFrame, intake: pl.DataFrame, readers: tuple[Reader, ...
     is_known = (pl.col("recipe_sha256") == VERSION) & pl.col("code").is_in([STATES[state][1] for state in _OF_ARCHIVES if state not in TRANSIENT])
     known = was.filter(is_known).with_columns(state=pl.col("code").replace_strict(_STATE_OF, return_dtype=pl.String)).select(list(FOUND))
     seen = was.filter(pl.col("recipe_sha256").is_in([reader.recipe_sha256 for reader in readers]))
-    fresh = regular.join(pl.concat([known.select(FILE), seen.select(FILE)]), on=FILE, how="anti")
+    settled_before = pl.concat([known.select(FILE), seen.select(FILE)])
+    fresh = regular if settled_before.is_empty() else regular.join(settled_before, on=FILE, how="anti")
     by_name = {reader.source.name: reader for reader in readers}
     jobs = [_archive(row, by_name, folder) for row in _archives_of(fresh, by_name)]
     for source, path, size_bytes, mtime_ns in known.filter(pl.col("state") == "archive").select(*FILE, "size_bytes", "mtime_ns").iter_rows():
         by_name[source].archives[path] = _archive((source, path, size_bytes, mtime_ns), by_name, folder)
     opened = _open(jobs, by_name, executor, progress)
+    if known.is_empty() and opened.is_empty():
+        return found
     settled = pl.concat([known, opened.filter(pl.col("state").is_in(_OF_ARCHIVES))])
     members = pl.concat([_known_members(known, intake), opened.filter(~pl.col("state").is_in(_OF_ARCHIVES))])
     return pl.concat([found.join(settled, on=FILE, how="anti"), settled, members])

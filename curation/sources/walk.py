@@ -39,6 +39,8 @@ class Found(NamedTuple):
 
 def printable_path(path: str) -> str:
     """Return a path from the file system as valid UTF-8 text; different paths stay different."""
+    if path.isascii() and "\\" not in path:
+        return path
     return os.fsencode(path.replace("\\", "\\\\")).decode("utf-8", "backslashreplace")
 
 

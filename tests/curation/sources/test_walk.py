@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from curation.sources.walk import printable_path, walk
+from curation.sources.walk import PARTIAL, printable_path, walk
 
 
 def test_links_and_pipes_are_seen_but_not_followed(tmp_path: Path) -> None:
@@ -34,3 +34,11 @@ def test_one_file_may_be_the_source(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"abc")
     assert [(entry.path, entry.state) for entry in walk(tmp_path / "a.png")] == [("a.png", "file")]
     assert printable_path("a/b.png") == "a/b.png"
+
+
+def test_what_is_still_received_is_told_apart(tmp_path: Path) -> None:
+    """A file with the mark of our own receivers, and a folder of them, which is not entered."""
+    (tmp_path / f"a.dcm{PARTIAL}").write_bytes(b"abc")
+    (tmp_path / f"receiving{PARTIAL}").mkdir()
+    (tmp_path / f"receiving{PARTIAL}" / "tmp1").write_bytes(b"abc")
+    assert {entry.path: entry.state for entry in walk(tmp_path)} == {f"a.dcm{PARTIAL}": "partial", f"receiving{PARTIAL}": "partial"}
