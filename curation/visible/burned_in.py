@@ -9,20 +9,18 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from curation.errors import ImageError
 from curation.pixels import Pixels
 from curation.visible.candidates import Box, Gray, find_candidates
-from curation.visible.ocr import Line, is_text, read_lines
+from curation.visible.covering import Corners, Mask, covered, mask_of, stretched
+from curation.visible.ocr import Line, is_fragment, is_text, read_lines
 
 ROUNDS = 4
 LETTER_GOAL_PX = 24
 MOST_PATCHES = 6
 POOR_SHARE = 0.25
 
-Mask = npt.NDArray[np.bool_]
-Corners = npt.NDArray[np.float32]
 Show = Callable[[Pixels], Pixels]
 
 
@@ -56,8 +54,8 @@ def clear_frames(frames: Pixels, *, read_whole: bool, together: bool = True, sho
             places = dict.fromkeys(range(len(frames)), everywhere)
         clean = frames.copy() if clean is frames else clean
         for number, found in places.items():
-            masks[number] = _mask_of(found, frames.shape[1:3]) | masks.get(number, False)
-            clean[number] = _covered(frames[number], masks[number])
+            masks[number] = mask_of(found, frames.shape[1:3]) | masks.get(number, False)
+            clean[number] = covered(frames[number], masks[number])
     raise ImageError("BURNED_IN_TEXT", "text is burned into the pixels, and some of it can still be read after it was masked")
 
 
@@ -71,7 +69,7 @@ def _places_of(frames: Pixels, read_whole: bool, together: bool, show: Show) -> 
     for number, frame in enumerate(frames):
         where = _changed(frame, frames[number - 1]) if number else None
         if where is not None and together and known:
-            where &= ~_mask_of(known, where.shape)
+            where &= ~mask_of(known, where.shape)
         found = find_text(show(frame), read_whole=number in whole, where=where) if where is None or where.any() else []
         if together:
             known += found
@@ -103,7 +101,8 @@ def find_text(image: Pixels, *, read_whole: bool, where: Mask | None = None) -> 
         lines = [] if is_crowded else [line for patch in patches for line in _read_patch(picture, patch)]
         if read_whole or is_crowded or any(is_text(line) for line in lines):
             lines += read_lines(picture)
-        texts = [line.corners for line in lines if is_text(line)]
+        texts = [stretched(line.corners, picture) for line in lines if is_text(line)]
+        texts += [line.corners for line in lines if texts and is_fragment(line)]
         found += texts + [_corners(box) for box in boxes if any(_touch(box, _around(corners)) for corners in texts)]
     return found
 
@@ -181,30 +180,3 @@ def _read_patch(picture: Gray, patch: Box) -> list[Line]:
         lines = [line._replace(corners=np.stack([patch.width - 1 - line.corners[:, 1], line.corners[:, 0]], axis=1)) for line in lying]
     origin = np.array([patch.left, patch.top], np.float32)
     return [line._replace(corners=line.corners + origin) for line in lines]
-
-
-def _mask_of(places: list[Corners], shape: tuple[int, ...]) -> Mask:
-    """Return the pixels of the lines, a little wider than they were read and longer by half a letter at each end."""
-    import cv2
-
-    mask = np.zeros(shape, np.uint8)
-    for corners in places:
-        middle, (width, height), angle = cv2.minAreaRect(corners)
-        low = min(width, height)
-        grown = (middle, (width + 4 + (1.0 if width >= height else 0.3) * low, height + 4 + (1.0 if height > width else 0.3) * low), angle)
-        cv2.fillConvexPoly(mask, np.rint(cv2.boxPoints(grown)).astype(np.int32), 1)
-    return mask.astype(bool)
-
-
-def _covered(frame: Pixels, mask: Mask) -> Pixels:
-    """Return a copy in which each connected place of the mask has one value: the median of the pixels around it."""
-    import cv2
-
-    clean = frame.copy()
-    count, labels = cv2.connectedComponents(mask.astype(np.uint8))
-    kernel = np.ones((7, 7), np.uint8)
-    for number in range(1, count):
-        place = labels == number
-        ring = cv2.dilate(place.astype(np.uint8), kernel).astype(bool) & ~mask
-        clean[place] = np.median(frame[ring], axis=0).astype(frame.dtype) if ring.any() else 0
-    return clean

@@ -123,12 +123,15 @@ def _air_limit(coarse: npt.NDArray[np.float32], modality: str) -> float:
 
 
 def is_thin_head_slice(dataset: Dataset) -> bool:
-    """Say from a header alone whether a file is a thin slice, or a stack of them, of a head: the part or a description names the head."""
+    """Say from a header alone whether a file is a thin slice, or a stack of them, of a head: part or description name it, and it has 80 mm."""
     if text_of(dataset, "Modality") not in ("CT", "MR"):
         return False
     part = re.sub(r"[\s_,-]", "", text_of(dataset, "BodyPartExamined")).upper()
     words = " ".join(text_of(dataset, name) for name in ("StudyDescription", "SeriesDescription", "ProtocolName", "RequestedProcedureDescription"))
     if part not in HEAD_PARTS and not (part in MAYBE_HEAD_PARTS and HEAD_WORDS.search(words)):
+        return False
+    between = dataset.get("PixelSpacing")
+    if between and min(int(dataset.get("Rows") or 0) * float(between[0]), int(dataset.get("Columns") or 0) * float(between[1])) < LEAST_EXTENT_MM:
         return False
     steps = [dataset.get(name) for name in ("SpacingBetweenSlices", "SliceThickness")]
     known = [abs(float(step)) for step in steps if step]

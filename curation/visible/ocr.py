@@ -69,11 +69,19 @@ def _border_of(image: Gray) -> list[float]:
 
 
 def is_text(line: Line) -> bool:
-    """Say whether a line is text that could name somebody.
+    """Say whether a line is text that could name somebody: three letters or digits or more.
 
-    Tissue is sometimes read as one or two characters, or as more with little confidence; marks of the side and view are no identity.
+    Tissue is sometimes read as one or two characters (two ventricles are an 11), or as more with little confidence; marks of side and view are no identity.
     """
-    letters = "".join(c for c in line.text if c.isalnum())
-    if letters.upper() in SIDE_MARKERS:
-        return False
-    return line.confidence >= {0: 2.0, 1: 2.0, 2: 0.85, 3: 0.6}.get(len(letters), 0.4)
+    letters = _letters(line)
+    return letters not in SIDE_MARKERS and line.confidence >= {0: 2.0, 1: 2.0, 2: 2.0, 3: 0.6}.get(len(letters), 0.4)
+
+
+def is_fragment(line: Line) -> bool:
+    """Say whether a line of two characters is text where there is other text, too."""
+    letters = _letters(line)
+    return letters not in SIDE_MARKERS and len(letters) == 2 and line.confidence >= 0.85
+
+
+def _letters(line: Line) -> str:
+    return "".join(c for c in line.text if c.isalnum()).upper()
