@@ -61,13 +61,14 @@ def is_analyze_header(head: bytes) -> bool:
 
 
 def _begins_like_dicom(head: bytes) -> bool:
-    """Say whether a file without preamble begins with an element of group 0002 or 0008, little endian."""
+    """Say whether a file without preamble begins with an element of group 0002 or 0008; of the latter in either byte order."""
     if len(head) < 16:
         return False
     group, element = struct.unpack("<HH", head[:4])
     explicit = head[4:6] in (b"UL", b"CS", b"UI", b"DA", b"TM", b"SH", b"OB", b"LO")
     implicit = struct.unpack("<I", head[4:8])[0] <= 256
-    return (group == 2 and element <= 0x18 and explicit) or (group == 8 and element <= 0x18 and (explicit or implicit))
+    is_big_endian = explicit and head[:3] == b"\x00\x08\x00" and head[3] <= 0x18
+    return is_big_endian or (group == 2 and element <= 0x18 and explicit) or (group == 8 and element <= 0x18 and (explicit or implicit))
 
 
 def is_taken(kind: Kind, source_kind: str) -> bool:
