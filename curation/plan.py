@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -56,7 +57,12 @@ class Reader:
             return member_place(self.archives[archive].folder, inner)
         if path in self.odd_paths:
             return Path(self.odd_paths[path])
-        return self.source.path / path if self.source.path.is_dir() else self.source.path
+        return self.source.path / path if self.is_folder else self.source.path
+
+    @cached_property
+    def is_folder(self) -> bool:
+        """The source is a folder, not one file."""
+        return self.source.path.is_dir()
 
     def look_up(self, path: str, series_key: str | None = None) -> Lookup:
         """Return what recipe, table, `participants.tsv` and a BIDS name say of a file; `series_key` is the header's value that the table is matched with."""
