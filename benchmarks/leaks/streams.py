@@ -11,7 +11,8 @@ import numpy.typing as npt
 from benchmarks.leaks.objects import SIZE_PX
 from benchmarks.leaks.tokens import Garden
 
-TEXT_ROWS, TEXT_COLUMNS = slice(20, 76), slice(20, 620)
+TEXT_ROWS, TEXT_COLUMNS = slice(0, 140), slice(0, 640)
+"""Where the writing is, with the room that a mask may take around it."""
 BURNED_SIZE_PX = (480, 640)
 
 
