@@ -34,6 +34,11 @@ PLUGINS: dict[str, tuple[str, ...]] = {
 }
 
 
+JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
+TWELVE_BIT_PLUGINS = ("pylibjpeg",)
+"""Lossy JPEG with 12 bits is refused by the other plugins; this one needs pylibjpeg-libjpeg, whose licence keeps it from being a dependency."""
+
+
 def frames_of(dataset: Dataset) -> int:
     """Return the number of frames; 1 when it is not said."""
     return int(dataset.get("NumberOfFrames") or 1)
@@ -97,7 +102,8 @@ def _decode(dataset: Dataset) -> Pixels:
     if not syntax.is_encapsulated:
         with guarded("CORRUPT", "the pixels cannot be unpacked"):
             return _unpack(dataset) if _is_plain(dataset) else pixel_array(dataset)
-    available = [plugin for plugin in PLUGINS.get(str(syntax), decoder.available_plugins) if plugin in decoder.available_plugins]
+    wanted = TWELVE_BIT_PLUGINS if str(syntax) == JPEG_EXTENDED and int(dataset.BitsStored) > 8 else PLUGINS.get(str(syntax), decoder.available_plugins)
+    available = [plugin for plugin in wanted if plugin in decoder.available_plugins]
     if not available:
         raise ImageError(
             "NO_DECODER", f"no installed package decodes transfer syntax {_safe_uid(syntax)}; it needs {' or '.join(decoder.missing_dependencies)}"
