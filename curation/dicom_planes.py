@@ -31,6 +31,7 @@ MACROS = (
 B_VALUE_PRIVATE = (
     (0x0019, "SIEMENS MR HEADER", 0x0C), (0x0043, "GEMS_PARM_01", 0x39), (0x2001, "Philips Imaging DD 001", 0x03),
 )  # fmt: skip
+GE_B_VALUE_OFFSET = 1e9
 
 
 class Plane(NamedTuple):
@@ -70,10 +71,12 @@ def planes_of(path: Path, dataset: Dataset, frames: Pixels) -> list[Plane]:
         frames: `(F, H, W)` stored values.
 
     Raises:
-        ImageError: SPACING, POSITION, ORIENTATION, COLOUR, MULTIFRAME, ENHANCED, MOSAIC or VALUE_RANGE.
+        ImageError: SPACING, POSITION, ORIENTATION, COLOUR, LUT, MULTIFRAME, ENHANCED, MOSAIC or VALUE_RANGE.
     """
-    if frames.ndim != 3:
+    if frames.ndim != 3 or dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
         raise ImageError("COLOUR", "a slice of a volume cannot be in colour")
+    if dataset.get("ModalityLUTSequence"):
+        raise ImageError("LUT", "the values of a slice go through a table, whose answers are no measurements")
     if "PerFrameFunctionalGroupsSequence" in dataset:
         return _enhanced_planes(path, dataset, frames)
     if len(frames) > 1:
@@ -102,13 +105,14 @@ def _keys(dataset: Dataset) -> tuple[str, ...]:
 
 
 def _private_b_value(dataset: Dataset) -> str:
-    """Return the b-value where a vendor keeps it; the first of several numbers."""
+    """Return the b-value where a vendor keeps it; the first of several numbers, without the 10⁹ that GE adds to some."""
     for group, creator, offset in B_VALUE_PRIVATE:
         try:
             value = dataset.private_block(group, creator)[offset].value
         except KeyError:
             continue
-        return str(value if isinstance(value, str | bytes | float | int) else (list(value) or [""])[0])
+        first = value if isinstance(value, str | bytes | float | int) else (list(value) or [""])[0]
+        return str(float(first) % GE_B_VALUE_OFFSET) if isinstance(first, float | int) else str(first)
     return ""
 
 

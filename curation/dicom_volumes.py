@@ -5,6 +5,7 @@ A series may hold several volumes (orientations, echoes, b-values, time points);
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -28,6 +29,11 @@ PART_ATTRIBUTES = {
     "TriggerTime": "trigger_time_ms", "KVP": "tube_kv",
 }  # fmt: skip
 """Keys that are numbers, and their names in the record's `attributes`."""
+COMPONENTS = {
+    "field map": {"FIELD_MAP", "B0"}, "diffusion coefficient": {"ADC"}, "fractional anisotropy": {"FA"}, "trace": {"TRACEW", "TRACE"},
+    "phase": {"P", "PHASE"}, "real": {"R", "REAL"}, "imaginary": {"I", "IMAGINARY"}, "magnitude": {"M", "MAGNITUDE"},
+}  # fmt: skip
+"""What an MR image shows, after words of its image or frame type; the first that fits."""
 
 
 class Volume(NamedTuple):
@@ -133,9 +139,9 @@ def _check_declared_slices(planes: list[Plane]) -> None:
         raise ImageError("MISSING_SLICES", f"{len(planes)} slices are here, and the header declares {declared}")
 
 
-def attributes_of(volume: Volume) -> dict[str, int | float]:
-    """Return what tells a volume from the others of its series, and the tilt that was corrected: numbers only."""
-    found: dict[str, int | float] = {"tilt_corrected_degrees": round(volume.stack.tilt_degrees, 2)} if any(volume.stack.shear_mm) else {}
+def attributes_of(volume: Volume) -> dict[str, int | float | str]:
+    """Return what tells a volume from the others of its series, and the tilt that was corrected: numbers, and words of our own."""
+    found: dict[str, int | float | str] = {"tilt_corrected_degrees": round(volume.stack.tilt_degrees, 2)} if any(volume.stack.shear_mm) else {}
     if volume.parts == 1:
         return found
     found |= {"part": volume.part, "parts": volume.parts}
@@ -144,7 +150,9 @@ def attributes_of(volume: Volume) -> dict[str, int | float]:
         number = _number(values.pop()) if len(values) == 1 else None
         if number is not None:
             found[attribute] = number
-    return found
+    words = set.intersection(*({*re.findall(r"[A-Z0-9_]+", plane.keys[0].upper())} for plane in volume.planes))
+    component = next((name for name, spellings in COMPONENTS.items() if words & spellings), None)
+    return found | ({"component": component} if component else {})
 
 
 def _number(text: str) -> float | None:

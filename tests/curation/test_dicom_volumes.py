@@ -95,7 +95,7 @@ def test_fifty_time_points_of_one_series_are_fifty_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("creator", "group", "offset", "value"), [("SIEMENS MR HEADER", 0x19, 0x0C, "1000"), ("GEMS_PARM_01", 0x43, 0x39, ["1000", "8", "0", "0"])]
+    ("creator", "group", "offset", "value"), [("SIEMENS MR HEADER", 0x19, 0x0C, "1000"), ("GEMS_PARM_01", 0x43, 0x39, ["1000001000", "8", "0", "0"])]
 )
 def test_private_b_values_tell_volumes_apart(tmp_path: Path, creator: str, group: int, offset: int, value: Any) -> None:
     """Siemens and GE keep them in private elements."""
@@ -188,6 +188,13 @@ def test_every_slice_has_its_own_slope() -> None:
         np.testing.assert_allclose(pixels[place], plane.stored * 0.1 * (place + 1), rtol=1e-6)
 
 
+def test_slices_through_a_palette_or_a_table_are_refused(tmp_path: Path) -> None:
+    """Neither gives measurements."""
+    lut = a_group({"ModalityLUTSequence": {"LUTDescriptor": [4096, 0, 16], "LUTData": bytes(8192)}})
+    assert set(codes_of(read_series(a_series(tmp_path / "a", ModalityLUTSequence=lut.ModalityLUTSequence), KEY))) == {"LUT"}
+    assert set(codes_of(read_series(a_series(tmp_path / "b", PhotometricInterpretation="PALETTE COLOR"), KEY))) == {"COLOUR"}
+
+
 def test_bits_that_do_not_end_where_they_should_are_refused(tmp_path: Path) -> None:
     """Twelve bits stored at the top of sixteen."""
     assert set(codes_of(read_series(a_series(tmp_path, HighBit=15), KEY))) == {"BITS"}
@@ -244,6 +251,8 @@ def test_frames_of_an_enhanced_file_are_split_by_what_they_are(tmp_path: Path, k
     result = read_series([path], KEY)
     assert [image.pixels.shape for image in result.images] == [(4, SIZE, SIZE)] * 2
     assert result.outcomes[path].images == (0, 1)
+    components = [attributes_of(image)["component"] for image in result.images]
+    assert components == (["magnitude", "phase"] if name == "type" else ["magnitude"] * 2)
     np.testing.assert_array_equal(result.images[1].pixels[3], a_pattern(7).astype(np.float32) * 4)
 
 
