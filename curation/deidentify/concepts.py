@@ -36,10 +36,15 @@ def all_concepts() -> Iterator[Concept]:
 
 @lru_cache(maxsize=1)
 def _meanings() -> dict[tuple[str, str], str]:
-    """Return the meaning of every code in the context groups that pydicom carries."""
+    """Return the meaning, of several the shortest, of every code in the context groups that pydicom carries."""
     from pydicom.sr._concepts_dict import concepts
 
-    return {(scheme, code): meanings[0] for scheme, names in concepts.items() for codes in names.values() for code, meanings in codes.items()}  # type: ignore[attr-defined]
+    found: dict[tuple[str, str], str] = {}
+    for scheme, names in concepts.items():
+        for codes in names.values():
+            for code, meanings in codes.items():  # type: ignore[attr-defined]
+                found[scheme, code] = min(found.get((scheme, code), meanings[0]), meanings[0], key=lambda words: (len(words), words))
+    return found
 
 
 @lru_cache(maxsize=1)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 MAX_DEPTH = 8
+EMPTY_BESIDE = {0x30060022: {0x30060036: "CS"}, 0x30060082: {0x300600A4: "CS", 0x300600A6: "PN"}}
+"""Elements of type 2 in entries of structure sets (PS3.3 C.8.8.5, C.8.8.8): beside a ROI Number, and beside an Observation Number."""
 Level = dict[int, bytes]
 
 
@@ -67,6 +69,8 @@ def clean_level(dataset: Dataset, cleaning: Cleaning, depth: int = 0) -> Level:
             clean[tag] = written
     if cleaning.settings.retain_safe_private:
         clean |= safe_elements(dataset)
+    for needed, vr in ((empty, vr) for named, beside in EMPTY_BESIDE.items() if named in clean for empty, vr in beside.items()):
+        clean.setdefault(needed, element(needed, vr, b""))
     return clean
 
 
@@ -76,8 +80,8 @@ def _entries(dataset: Dataset, tag: int, rule: Rule, cleaning: Cleaning, depth: 
     if found.VR != "SQ" or depth >= MAX_DEPTH:
         return None
     levels = (clean_level(entry, cleaning, depth + 1) | (_code(entry) if rule.kind == "coded" else {}) for entry in found.value)
-    entries = [level(clean) for clean in levels if clean and (rule.kind != "coded" or CODE_MEANING in clean)]
-    return sequence(tag, entries) if entries else None
+    entries = [level(clean) for clean in levels if rule.kind != "coded" or CODE_MEANING in clean]
+    return sequence(tag, entries) if any(entries) else None  # an empty entry among others keeps its place: frames are counted by it
 
 
 CODE_VALUE, CODE_SCHEME, CODE_MEANING = 0x00080100, 0x00080102, 0x00080104

@@ -17,7 +17,7 @@ IMAGE_TYPES = frozenset({"ImageType", "FrameType"})
 
 # Written anew by `dataset`, from a rule of its own.
 REPLACED = frozenset({"PatientID", "PatientName"})
-KNOWN_VALUES = frozenset({"PatientAge", "Manufacturer", "ManufacturerModelName", "PatientIdentityRemoved", "DeidentificationMethod"})
+KNOWN_VALUES = frozenset({"PatientAge", "Manufacturer", "ManufacturerModelName", "DeviceSerialNumber", "PatientIdentityRemoved", "DeidentificationMethod"})
 PIXELS = frozenset({
     "PixelData", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PlanarConfiguration", "LongitudinalTemporalInformationModified",
     "DeidentificationMethodCodeSequence",
@@ -83,6 +83,5 @@ def action_on(tag: int, settings: DeidentifySettings) -> Action:
         return ACTIONS[rules[tag].kind]
     if keyword in allowed.EMPTY or keyword in ("StudyDate", "StudyTime", "PatientSex"):
         return "emptied"
-    if keyword == "PatientAge" and not settings.retain_patient_characteristics:
-        return "removed"
-    return "cleaned" if keyword in KNOWN_VALUES | PIXELS else "removed"
+    is_on = {"PatientAge": settings.retain_patient_characteristics, "DeviceSerialNumber": settings.retain_device_identity}
+    return "cleaned" if keyword in KNOWN_VALUES | PIXELS and is_on.get(keyword, True) else "removed"
