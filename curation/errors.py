@@ -78,7 +78,7 @@ class LockedError(UsageError):
 
 
 class ServiceError(CuraloopError):
-    """Label Studio, Prefect or a DVC remote could not be reached, or answered with a failure."""
+    """Label Studio, Prefect, a PACS or a DVC remote could not be reached, or answered with a failure."""
 
     exit_code = 3
 

@@ -41,7 +41,7 @@ class SourceSettings(Frozen):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")
     kind: Literal["dicom", "nifti", "raster", "dicomweb"]
     path: Path = Field(default=Path(), description="folder, archive or file; not for dicomweb")
-    url: str | None = Field(default=None, pattern=r"^https?://[^@\s]+$", exclude_if=_is_none, description="address of a DICOMweb service, without a login")
+    url: str | None = Field(default=None, exclude_if=_is_none, description="address of a DICOMweb service, without a login")
     from_date: date | None = Field(default=None, alias="from", exclude_if=_is_none, description="dicomweb: first study date")
     to_date: date | None = Field(default=None, alias="to", exclude_if=_is_none, description="dicomweb: last study date")
     description: str | None = Field(
@@ -110,8 +110,10 @@ class SourceSettings(Frozen):
         return {"url": self.url, "from": self.from_date, "to": self.to_date, "description": self.description, **logins}
 
     def _is_reachable(self) -> None:
-        if self.url is None:
-            raise ValueError("a dicomweb source needs `url`")
+        if self.url is None or not self.url.startswith(("http://", "https://")):
+            raise ValueError("a dicomweb source needs `url`, http:// or https://")
+        if "@" in self.url:  # checked here, because the message of a field's own check quotes its value
+            raise ValueError("`url` must not hold a login; name its environment variables in `user_env` and `password_env`")
         if "path" in self.model_fields_set:
             raise ValueError("a dicomweb source has no `path`: what it gives lies in workspace/inbox")
         if self.from_date and self.to_date and self.from_date > self.to_date:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,39 @@ def test_a_wrong_source_is_named_with_its_line(tmp_path: Path) -> None:
     error = locate(SourceError("b", "path", "there is no such folder"), path, read_settings(path))
     assert str(error) == f"{path}:12: source 'b': path: there is no such folder"
     assert error.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ('kind = "dicomweb"', "needs `url`"),
+        ('kind = "dicomweb"\nurl = "https://somebody:secret@pacs.example.org/dicom-web"', "must not hold a login"),
+        ('kind = "dicomweb"\nurl = "https://pacs.example.org"\npath = "x"', "has no `path`"),
+        ('kind = "dicomweb"\nurl = "https://pacs.example.org"\nfrom = 2024-02-01\nto = 2024-01-01', "`from` is after `to`"),
+        ('kind = "dicomweb"\nurl = "https://pacs.example.org"\nuser_env = "A"', "a login is"),
+        ('kind = "dicom"\npath = "x"\nfrom = 2024-02-01', "`from` is for dicomweb sources only"),
+        ('kind = "dicom"', "needs `path`"),
+    ],
+)
+def test_what_a_pacs_needs_is_said(tmp_path: Path, keys: str, said: str) -> None:
+    """And no login is ever repeated in a message."""
+    recipe = tmp_path / "curaloop.toml"
+    recipe.write_text(f'[dataset]\nname = "x"\n\n[[source]]\nname = "pacs"\n{keys}\n')
+    with pytest.raises(RecipeError, match=re.escape(said)) as failure:
+        read_settings(recipe)
+    assert "secret" not in str(failure.value)
+    assert failure.value.line == 4
+
+
+def test_a_recipe_without_the_new_keys_has_the_same_hash(tmp_path: Path) -> None:
+    """Where a PACS lies and who logs in is no part of it, what is asked for is."""
+    recipe = tmp_path / "curaloop.toml"
+
+    def hash_of(keys: str) -> str:
+        recipe.write_text(f'[dataset]\nname = "x"\n\n[[source]]\nname = "pacs"\n{keys}\n')
+        return recipe_sha256(read_settings(recipe))
+
+    pacs = 'kind = "dicomweb"\nurl = "https://{}.example.org"'
+    assert hash_of(pacs.format("a")) == hash_of(pacs.format("b") + '\ntoken_env = "T"') != hash_of(pacs.format("a") + '\nmodality = "CT"')
+    dumped = read_settings(recipe).model_dump(mode="json")["source"][0]
+    assert not {"from_date", "to_date", "description", "user_env"} & set(dumped)
