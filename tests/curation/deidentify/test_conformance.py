@@ -18,9 +18,10 @@ from tests.curation.dicom_builders import a_dataset
 
 TOKEN = "ZQJXKV"
 PLANTED: dict[str, Any] = {
-    "AE": TOKEN, "AS": "044Y", "CS": TOKEN, "DA": "19880704", "DS": "1.25", "DT": "19880704112233.5", "FD": 1.25, "FL": 1.25, "IS": "37", "LO": TOKEN, "LT": TOKEN,
-    "OB": TOKEN.encode(), "OW": TOKEN.encode(), "PN": f"{TOKEN}^{TOKEN}", "SH": TOKEN, "SL": 37, "SS": 37, "ST": TOKEN, "TM": "112233", "UC": TOKEN,
-    "UI": "1.9.87.65", "UL": 37, "UN": TOKEN.encode(), "UR": TOKEN, "US": 37, "UT": TOKEN, "SV": 37, "UV": 37, "OF": b"\0\0\xa0\x3f", "OD": b"\0" * 8, "OL": b"\0" * 4,
+    "AE": TOKEN, "AS": "044Y", "CS": TOKEN, "DA": "19880704", "DS": "1.25", "DT": "19880704112233.5", "FD": 1.25, "FL": 1.25, "IS": "37", "LO": TOKEN,
+    "LT": TOKEN, "OB": TOKEN.encode(), "OW": TOKEN.encode(), "PN": f"{TOKEN}^{TOKEN}", "SH": TOKEN, "SL": 37, "SS": 37, "ST": TOKEN, "TM": "112233",
+    "UC": TOKEN, "UI": "1.9.87.65", "UL": 37, "UN": TOKEN.encode(), "UR": TOKEN, "US": 37, "UT": TOKEN, "SV": 37, "UV": 37, "OF": b"\0\0\xa0\x3f",
+    "OD": b"\0" * 8, "OL": b"\0" * 4,
 }  # fmt: skip
 KNOWN = {"PatientSex": "M", "PatientAge": "044Y", "PatientSize": 1.25, "PatientWeight": 1.25}
 EXACT = [row for row in requirements() if row.number is not None]

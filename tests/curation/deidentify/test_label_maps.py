@@ -14,7 +14,19 @@ from curation.dicom import read_series
 from tests.curation.deidentify.cleaning import KEY
 from tests.curation.dicom_builders import ROOT, a_series
 from tests.curation.label_map_builders import (
-    KIDNEY, LEFT, LIVER, SEG_CLASS, a_box, a_code, a_contour, a_reference, a_seg, a_segment, a_square, a_structure_set, an_item,
+    KIDNEY,
+    LEFT,
+    LIVER,
+    SEG_CLASS,
+    a_box,
+    a_code,
+    a_contour,
+    a_reference,
+    a_seg,
+    a_segment,
+    a_square,
+    a_structure_set,
+    an_item,
 )  # fmt: skip
 
 
