@@ -123,20 +123,19 @@ def renditions(image: Pixels, *, every: bool) -> Iterator[Gray]:
     if image.dtype == np.uint8:
         yield np.ascontiguousarray(image)
         return
-    values = image[::4, ::4]
     low, high = float(image.min()), float(image.max())
-    inner_low, inner_high = (float(number) for number in np.percentile(values, (0.5, 99.5)))
+    inner_low, inner_high = (float(number) for number in np.percentile(image[::8, ::8], (0.5, 99.5)))
     if high > low:
         yield _gray(image, low, high)
     if inner_high > inner_low and (every or inner_high - inner_low < POOR_SHARE * (high - low)):
-        yield _gray(image, inner_low, inner_high)
+        yield _gray(np.clip(image, inner_low, inner_high), inner_low, inner_high)
 
 
 def _gray(image: Pixels, low: float, high: float) -> Gray:
     import cv2
 
     scale = 255.0 / (high - low)
-    source = np.clip(image, low, high).astype(image.dtype if image.dtype in (np.int16, np.uint16, np.float32) else np.float32)
+    source = image if image.dtype in (np.int16, np.uint16, np.float32) else image.astype(np.float32)
     return np.asarray(cv2.convertScaleAbs(source, alpha=scale, beta=-low * scale), np.uint8)
 
 
