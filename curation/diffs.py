@@ -10,7 +10,7 @@ from curation.manifest import query
 from curation.modalities import with_task
 
 CHANGES = ("added", "removed", "relabelled", "resplit", "repixelled")
-COLUMNS = "image_id, pixels_sha256, label, split, source, origin, task"
+COLUMNS = "image_id, pixels_sha256, label_map_sha256, label, split, source, origin, task"
 
 SQL = """
 select
@@ -22,7 +22,8 @@ select
     o.split as split_before, n.split as split_after,
     o.image_id is null as added,
     n.image_id is null as removed,
-    o.image_id is not null and n.image_id is not null and o.label is distinct from n.label as relabelled,
+    o.image_id is not null and n.image_id is not null and (
+        o.label is distinct from n.label or o.label_map_sha256 is distinct from n.label_map_sha256) as relabelled,
     o.image_id is not null and n.image_id is not null and o.split is distinct from n.split as resplit,
     o.image_id is not null and n.image_id is not null and o.pixels_sha256 <> n.pixels_sha256 as repixelled
 from old o full outer join new n on o.image_id = n.image_id
@@ -36,7 +37,7 @@ class VersionDiff:
     Attributes:
         added: images that only the new version has.
         removed: images that only the old version has.
-        relabelled: images in both with another label.
+        relabelled: images in both with another label or label map.
         resplit: images in both on another side.
         repixelled: images in both with other pixels, after a change of the harmonization recipe.
         unchanged: images in both with the same label, side and pixels.
