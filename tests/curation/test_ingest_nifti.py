@@ -311,7 +311,15 @@ def test_real_x_rays_with_a_table_come_in(tmp_path: Path, name: str, key: str, c
     if not (REAL / name).is_dir():
         pytest.skip("real data is not here")
     project = Project(tmp_path / "p")
-    source = {"kind": "raster", "modality": "CR", "table": REAL / name / "metadata.csv", "key": key, "patient": "patient_id", "columns": columns}
+    source = {
+        "kind": "raster",
+        "modality": "CR",
+        "table": REAL / name / "metadata.csv",
+        "key": key,
+        "patient": "patient_id",
+        "columns": columns,
+        "burned_in_text": "header",
+    }
     report = run(project, REAL / name / "images", **source)
     assert (report.quarantined, report.skipped, report.kept + report.duplicates) == (0, 0, 243)
     rows = read_manifest(project.manifest)

@@ -150,7 +150,7 @@ def test_real_notes_come_in_without_dates(tmp_path: Path) -> None:
         pytest.skip("real data is not here")
     table = {"table": next(folder.glob("*.csv")), "key": "filename", "match": "name", "patient": "patientid", "text": "clinical_notes", "keep_text": True}
     kinds = {"columns": {"modality": "modality", "sex": "sex"}, "values": {"modality": {"X-ray": "CR"}}}
-    rows = run(Project(tmp_path / "p"), name="covid", kind="raster", path=folder / "images", modality="CR", **table, **kinds)
+    rows = run(Project(tmp_path / "p"), name="covid", kind="raster", path=folder / "images", modality="CR", burned_in_text="header", **table, **kinds)
     texts = [row["text"] for row in rows if row["text"]]
     dropped = [row for row in rows if "TEXT_DROPPED" in (row["notes"] or [])]
     assert len(rows) > 500

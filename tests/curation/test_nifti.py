@@ -1,6 +1,7 @@
 """NIfTI to a volume in known orientation."""
 
 import gzip
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -204,3 +205,22 @@ def test_label_maps_of_one_image_become_one() -> None:
         overlapping = join_label_maps(*pair)
         assert overlapping.has_overlap
         assert sorted(np.bincount(overlapping.values.ravel())[1:].tolist(), reverse=True)[:3] == [111, 8, 1]
+
+
+@pytest.mark.real_data
+def test_real_volumes_agree_with_nibabel() -> None:
+    """The same values and the same affine for every file of the real data set."""
+    folder = Path(__file__).parents[3] / "shared" / "data" / "nifti"
+    if not folder.is_dir():
+        pytest.skip("real data is not here")
+    import nibabel as nib
+
+    paths = sorted(folder.rglob("*.nii.gz"))
+    assert len(paths) == 5
+    for path in paths:
+        expected: Any = nib.load(path)  # type: ignore[attr-defined]
+        (found,) = read_volumes(open_nifti(path.read_bytes()), "MR", "p")
+        assert not isinstance(found, ImageError)
+        np.testing.assert_array_equal(found.pixels, np.asarray(expected.dataobj, np.float32).transpose(2, 1, 0))
+        assert found.affine is not None
+        np.testing.assert_allclose(found.affine, expected.affine, atol=1e-6)
