@@ -95,12 +95,15 @@ def fill_polygon(points: npt.NDArray[np.float64], rows: int, columns: int) -> np
         rows: height of the answer.
         columns: width of the answer.
     """
+    ends = np.roll(points, -1, axis=0)
+    first = np.clip(np.ceil(np.minimum(points[:, 1], ends[:, 1])), 0, rows).astype(np.int64)
+    last = np.clip(np.ceil(np.maximum(points[:, 1], ends[:, 1])), 0, rows).astype(np.int64)
+    counts = last - first  # rows that each edge crosses; a horizontal one crosses none
+    edge = np.repeat(np.arange(len(points)), counts)
+    row = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
+    slope = (ends - points)[edge]
+    at = points[edge, 0] + (row - points[edge, 1]) * slope[:, 0] / slope[:, 1]
     turns = np.zeros((rows, columns + 1), np.uint8)
-    for start, end in zip(points, np.roll(points, -1, axis=0), strict=True):
-        low, high = sorted((start[1], end[1]))
-        crossed = np.arange(max(0, int(np.ceil(low))), min(rows, int(np.ceil(high))))
-        if crossed.size:
-            at = start[0] + (crossed - start[1]) * (end[0] - start[0]) / (end[1] - start[1])
-            turns[crossed, np.clip(np.ceil(at), 0, columns).astype(np.int64)] ^= 1
-    inside: npt.NDArray[np.bool_] = np.bitwise_xor.accumulate(turns[:, :columns], axis=1).astype(np.bool_)
+    np.add.at(turns, (row, np.clip(np.ceil(at), 0, columns).astype(np.int64)), 1)
+    inside: npt.NDArray[np.bool_] = (np.add.accumulate(turns[:, :columns], axis=1, dtype=np.uint8) & 1).astype(np.bool_)
     return inside

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from curation.structures import Grid, Structure
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+PACKED = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99")
+"""Transfer syntaxes whose single bits are packed as they are."""
 OFF_GRID_VOXELS = 0.2
 """How far a pixel of a segmentation may lie from the centre of its voxel."""
 
@@ -34,13 +36,13 @@ def segments_on(dataset: Dataset, grid: Grid, given: Mapping[str, str]) -> list[
     Raises:
         ImageError: SHAPE, BITS, TRUNCATED, CORRUPT or SEGMENTATION when it cannot be read; OFF_GRID when it lies on another grid.
     """
-    frames, found = _frames(dataset), _described(dataset, given)
+    found = _described(dataset, given)
     groups = dataset.get("PerFrameFunctionalGroupsSequence") or ()
-    if len(groups) != len(frames):
-        raise ImageError("SEGMENTATION", f"{len(groups)} functional groups for {len(frames)} frames")
+    if len(groups) != frames_of(dataset):
+        raise ImageError("SEGMENTATION", f"{len(groups)} functional groups for {frames_of(dataset)} frames")
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [None])[0]
     voxels: dict[int, list[npt.NDArray[np.int64]]] = {number: [] for number in found}
-    for frame, group in zip(frames, groups, strict=True):
+    for frame, group in zip(_frames(dataset), groups, strict=True):
         if not frame.any():
             continue
         place = _Place(group, shared)
@@ -62,20 +64,34 @@ def _described(dataset: Dataset, given: Mapping[str, str]) -> dict[int, str | No
     return found
 
 
-def _frames(dataset: Dataset) -> npt.NDArray[Any]:
-    """Return `(F, H, W)` stored values."""
+def _frames(dataset: Dataset) -> Iterator[npt.NDArray[Any]]:
+    """Yield the `(H, W)` stored values of each frame; single bits are unpacked frame by frame, for there may be tens of thousands."""
     from pydicom.pixels.utils import pixel_array
 
-    rows, columns, count = int(dataset.Rows), int(dataset.Columns), frames_of(dataset)
+    rows, columns, count, bits = int(dataset.Rows), int(dataset.Columns), frames_of(dataset), int(dataset.BitsAllocated)
     if min(rows, columns, count) < 1 or int(dataset.get("SamplesPerPixel") or 1) != 1:
         raise ImageError("SHAPE", "the segmentation has no rows, columns or frames")
-    if int(dataset.BitsAllocated) not in (1, 8, 16):
-        raise ImageError("BITS", f"a segmentation with {int(dataset.BitsAllocated)} bits is not supported")
-    if rows * columns * count * max(8, int(dataset.BitsAllocated)) // 8 > MAX_PIXEL_BYTES:
+    if bits not in (1, 8, 16):
+        raise ImageError("BITS", f"a segmentation with {bits} bits is not supported")
+    if rows * columns * count * bits // 8 > MAX_PIXEL_BYTES:
         raise ImageError("TOO_LARGE", "the segmentation is too large")
     if "PixelData" not in dataset or not dataset.PixelData:
         raise ImageError("TRUNCATED", "the file ends before its pixels")
-    return np.asarray(pixel_array(dataset)).reshape(count, rows, columns)
+    if bits == 1 and dataset.file_meta.TransferSyntaxUID in PACKED:
+        yield from _unpacked(dataset.PixelData, rows, columns, count)
+    else:
+        yield from np.asarray(pixel_array(dataset)).reshape(count, rows, columns)
+
+
+def _unpacked(packed: bytes, rows: int, columns: int, count: int) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield frames of single bits, the lowest bit of a byte first; a frame may begin within a byte."""
+    area = rows * columns
+    if len(packed) < -(-area * count // 8):
+        raise ImageError("TRUNCATED", f"{len(packed)} bytes of pixels where {-(-area * count // 8)} are needed")
+    stored = np.frombuffer(packed, np.uint8)
+    for begin in range(0, area * count, area):
+        bits = np.unpackbits(stored[begin // 8 : -(-(begin + area) // 8)], bitorder="little")
+        yield bits[begin % 8 : begin % 8 + area].reshape(rows, columns)
 
 
 def _masks(dataset: Dataset, frame: npt.NDArray[Any], place: _Place) -> list[tuple[int, npt.NDArray[np.bool_]]]:

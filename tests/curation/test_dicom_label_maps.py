@@ -130,7 +130,7 @@ BAD_SEGMENTATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "another kind": ("SEGMENTATION", {"SegmentationType": "MAGIC"}),
     "no segment described": ("SEGMENTATION", {"SegmentSequence": Sequence([])}),
     "another segment described": ("SEGMENTATION", {"SegmentSequence": Sequence([a_segment(3)])}),
-    "pixels cut off": ("CORRUPT", {"PixelData": b"\0\0"}),
+    "pixels cut off": ("TRUNCATED", {"PixelData": b"\0\0"}),
     "no pixels": ("TRUNCATED", {"PixelData": None}),
     "another patient": ("IDENTITY", {"PatientID": "OTHER"}),
     "other instances": ("NO_REFERENCE", {"ReferencedSeriesSequence": a_reference(instances=("1.2.3.4",))}),

@@ -247,3 +247,31 @@ def test_a_real_segmentation_marks_the_voxels_that_pydicom_decodes(tmp_path: Pat
     heights = [float(group.PlanePositionSequence[0].ImagePositionPatient[2]) for group in groups]
     np.testing.assert_array_equal(volume.label_map, seg.pixel_array[np.argsort(heights)])
     assert volume.label_values == {1: "Liver"}
+
+
+def test_a_real_structure_set_encloses_the_area_of_its_contours(tmp_path: Path) -> None:
+    """The patient of pydicom's RTSTRUCT, on a CT series with slices where it was contoured; points of its isocentres enclose nothing."""
+    path = INSTALLED / "test_files" / "rtstruct.dcm"
+    structures = pydicom.dcmread(path, force=True)
+    key = read_header(path)
+    contours = [np.asarray(contour.ContourData, float).reshape(-1, 3) for contour in structures.ROIContourSequence[0].ContourSequence]
+    heights = sorted({contour[0, 2] for contour in contours})
+    step = min(np.diff(heights))
+    levels = np.arange(heights[0], heights[-1] + step / 2, step)
+    owner = {"PatientID": structures.PatientID, "StudyInstanceUID": key.study_uid, "SeriesInstanceUID": key.series_uid}
+    paths = []
+    for number, height in enumerate(levels):
+        stored = np.random.default_rng(number).integers(0, 4096, (200, 250), dtype=np.uint16)
+        stored[0, 0] = 0
+        place = {"ImagePositionPatient": [-249.0, -199.0, float(height)], "PixelSpacing": [2.0, 2.0]}
+        size = {"Rows": 200, "Columns": 250, "PixelData": stored.tobytes(), "InstanceNumber": number, "SOPInstanceUID": f"1.2.3.{number}"}
+        paths.append(save(a_dataset(**owner, **place, **size), tmp_path / f"{number}.dcm"))
+    result = read_series([*paths, path], KEY)
+    assert result.outcomes[path].outcome == "kept", result.outcomes[path]
+    (volume,) = result.images
+    assert volume.label_map is not None
+    for contour in contours:
+        x, y = contour[:, 0], contour[:, 1]
+        area_mm2 = abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2
+        level = round((contour[0, 2] - levels[0]) / step)
+        assert 4 * (volume.label_map[level] == 1).sum() == pytest.approx(area_mm2, rel=0.02)
