@@ -22,6 +22,8 @@ GRAY = frozenset({"MONOCHROME1", "MONOCHROME2"})
 COLOUR = frozenset({"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_420", "YBR_PARTIAL_422", "YBR_ICT", "YBR_RCT"})
 PALETTE = "PALETTE COLOR"
 FOR_PROCESSING = "FOR_PROCESSING"
+TISSUE_2D, CENTIMETRES = 1, 3
+"""Codes of ultrasound regions."""
 
 
 def chosen_frames(count: int, frames: Frames) -> list[int]:
@@ -65,15 +67,29 @@ def still_of(dataset: Dataset, stored: Pixels, key: bytes) -> Acquired:
 
 
 def spacing_of(dataset: Dataset) -> tuple[float, float] | None:
-    """Return the distance of rows and columns in mm, or None when it is not said.
+    """Return the distance of rows and columns in mm, of ultrasound that of its calibrated regions, or None when it is not said.
 
     Raises:
         ImageError: SPACING, when it is said and cannot be.
     """
     value = dataset.get("PixelSpacing") or dataset.get("ImagerPixelSpacing")
     if not value:
-        return None
+        return _calibrated(dataset)
     spacing = tuple(float(number) for number in value) if not isinstance(value, str | float | int) else ()
     if len(spacing) != 2 or not all(is_sane_spacing(number) for number in spacing):
         raise ImageError("SPACING", "the pixel spacing is zero, negative or absurd")
     return spacing[0], spacing[1]
+
+
+def _calibrated(dataset: Dataset) -> tuple[float, float] | None:
+    """Return rows and columns in mm when all two-dimensional tissue regions of an ultrasound say the same (PS3.3 C.8.5.5); one that differs says nothing."""
+    regions = [region for region in dataset.get("SequenceOfUltrasoundRegions") or () if region.get("RegionSpatialFormat") == TISSUE_2D]
+    found = {
+        (abs(float(region.get("PhysicalDeltaY") or 0)) * 10, abs(float(region.get("PhysicalDeltaX") or 0)) * 10)
+        for region in regions
+        if region.get("PhysicalUnitsXDirection") == region.get("PhysicalUnitsYDirection") == CENTIMETRES
+    }
+    if len(found) != 1:
+        return None
+    rows_mm, columns_mm = found.pop()
+    return (rows_mm, columns_mm) if is_sane_spacing(rows_mm) and is_sane_spacing(columns_mm) else None

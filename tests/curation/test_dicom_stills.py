@@ -125,3 +125,22 @@ def test_a_stream_that_contradicts_its_header_is_noted() -> None:
     assert stream_notes(open_dataset(PYDICOM_FILES / "693_J2KI.dcm")) == ("STREAM_BITS",)
     assert stream_notes(open_dataset(PYDICOM_FILES / "MR_small_jp2klossless.dcm")) == ()
     assert stream_notes(open_dataset(PYDICOM_FILES / "CT_small.dcm")) == ()
+
+
+def a_region(millimetres: float, **changes: Any) -> Any:
+    """Return a two-dimensional ultrasound region whose pixels are that wide and twice as high."""
+    elements = {"RegionSpatialFormat": 1, "PhysicalUnitsXDirection": 3, "PhysicalUnitsYDirection": 3} | changes
+    return an_item(PhysicalDeltaX=millimetres / 10, PhysicalDeltaY=millimetres / 5, **elements)
+
+
+@pytest.mark.parametrize(
+    ("regions", "spacing_mm"),
+    [
+        ([a_region(0.2)], (0.4, 0.2)), ([a_region(0.2), a_region(0.2), a_region(7, RegionSpatialFormat=2)], (0.4, 0.2)), ([a_region(0.2), a_region(0.3)], None),
+        ([a_region(0.2, PhysicalUnitsXDirection=4)], None), ([a_region(0)], None), ([], None),
+    ],
+)  # fmt: skip
+def test_ultrasound_has_the_spacing_of_its_regions(tmp_path: Path, regions: list[Any], spacing_mm: tuple[float, float] | None) -> None:
+    """When they agree; Doppler curves and two depths side by side say nothing of the picture."""
+    image = the_image(a_dicom(tmp_path, **COLOUR | {"PixelSpacing": None, "SequenceOfUltrasoundRegions": Sequence(regions)}))
+    assert image.spacing_mm == (pytest.approx(spacing_mm) if spacing_mm else None)
