@@ -8,13 +8,14 @@ from curation.recipe import ColourSettings, HarmonizeSettings, MrSettings, XrayS
 def plain_settings(settings: HarmonizeSettings) -> HarmonizeSettings:
     """Return a recipe with the same grids and sizes that harmonizes no intensity: volumes from darkest to brightest, images as they are.
 
-    CT keeps its recipe: Hounsfield units are comparable by themselves.
+    CT and PET keep their recipes: Hounsfield units and SUV are comparable by themselves.
     """
-    return HarmonizeSettings(
-        ct=settings.ct,
-        mr=MrSettings(spacing_mm=settings.mr.spacing_mm, clip_z=settings.mr.clip_z, upsampling=settings.mr.upsampling, intensity="min_max"),
-        xray=XraySettings(size_px=settings.xray.size_px),
-        colour=ColourSettings(size_px=settings.colour.size_px),
+    return settings.model_copy(
+        update={
+            "mr": MrSettings(spacing_mm=settings.mr.spacing_mm, clip_z=settings.mr.clip_z, upsampling=settings.mr.upsampling, intensity="min_max"),
+            "xray": XraySettings(size_px=settings.xray.size_px),
+            "colour": ColourSettings(size_px=settings.colour.size_px),
+        }
     )
 
 
