@@ -56,19 +56,22 @@ _STATE_OF = {code: state for state, (_, code, _) in STATES.items()}
 _OF_ARCHIVES = [state for state in STATES if state.startswith("archive")]
 
 
-def fetch_remote(project: Project, sources: tuple[SourceSettings, ...], secret: bytes, progress: Progress) -> tuple[tuple[SourceSettings, ...], pl.DataFrame]:
-    """Visit every PACS; return the sources as folders, and a row (`FOUND`) for each file that a server lists but does not give."""
-    folders: list[SourceSettings] = []
+def as_folders(project: Project, sources: tuple[SourceSettings, ...]) -> tuple[SourceSettings, ...]:
+    """Return the sources with the folder of the inbox in the place of each PACS."""
+    for source in sources:
+        if source.kind == "dicomweb":
+            (project.inbox / source.name).mkdir(parents=True, exist_ok=True, mode=0o700)
+    return tuple(source.in_folder(project.inbox / source.name) if source.kind == "dicomweb" else source for source in sources)
+
+
+def fetch_remote(project: Project, sources: tuple[SourceSettings, ...], secret: bytes, progress: Progress) -> pl.DataFrame:
+    """Visit every PACS; return a row (`FOUND`) for each file that a server lists but does not give."""
     rows: list[tuple[str, str, int, int, State]] = []
     for source in sources:
         if source.kind == "dicomweb":
-            folder = project.inbox / source.name
-            fetched = fetch(source, folder, secret, progress)
+            fetched = fetch(source, project.inbox / source.name, secret, progress)
             rows += [(source.name, name, 0, 0, "not_sent") for name in fetched.missing]
-            folders.append(source.in_folder(folder))
-        else:
-            folders.append(source)
-    return tuple(folders), pl.DataFrame(rows, schema=FOUND, orient="row")
+    return pl.DataFrame(rows, schema=FOUND, orient="row")
 
 
 def expand(found: pl.DataFrame, intake: pl.DataFrame, readers: tuple[Reader, ...], executor: Executor, folder: Path, progress: Progress) -> pl.DataFrame:

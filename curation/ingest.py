@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from curation.errors import SourceError
-from curation.expanding import expand, fetch_remote, now, settle_other
+from curation.expanding import as_folders, expand, fetch_remote, now, settle_other
 from curation.gather import Gathered, Work, gather
 from curation.intake import INTAKE, images_held, read_intake, settle_owners, write_intake, write_quarantine
 from curation.manifest import read_manifest, write_manifest
@@ -77,14 +77,21 @@ def ingest(
         UsageError: a source's path or table is missing or wrong, it would read what this project writes, or it gave images and gives none any more.
             Nothing was written then.
     """
-    started = time.monotonic()
     _refuse_own_folders(project, sources)
-    sources, missing = fetch_remote(project, sources, key, progress or silent)
-    readers = tuple(open_reader(source, harmonize, key) for source in sources)
-    intake, before = read_intake(project.intake), _rows_before(project)
+    readers = tuple(open_reader(source, harmonize, key) for source in as_folders(project, sources))
     work = Work(project, {reader.source.name: reader for reader in readers}, harmonize, key, executor, progress or silent)
     shutil.rmtree(work.unpacked, ignore_errors=True)
-    found = expand(pl.concat([find_files(readers), missing]), intake, readers, executor, work.unpacked, work.progress)
+    try:
+        return _ingest(sources, work)
+    finally:
+        shutil.rmtree(work.unpacked, ignore_errors=True)
+
+
+def _ingest(sources: tuple[SourceSettings, ...], work: Work) -> IngestReport:
+    started, project = time.monotonic(), work.project
+    intake, before, readers = read_intake(project.intake), _rows_before(project), tuple(work.readers.values())
+    missing = fetch_remote(project, sources, work.secret, work.progress)
+    found = expand(pl.concat([find_files(readers), missing]), intake, readers, work.executor, work.unpacked, work.progress)
     readers = with_participants(readers, found)
     work = replace(work, readers={reader.source.name: reader for reader in readers})
     other = settle_other(found.filter(pl.col("state") != "file"), intake)
@@ -100,7 +107,6 @@ def ingest(
         write_quarantine(table, project.quarantine)
         write_intake(table, project.intake)
         shutil.rmtree(work.parts, ignore_errors=True)
-    shutil.rmtree(work.unpacked, ignore_errors=True)
     return _report(table, before, after, gathered.reused_files, time.monotonic() - started)
 
 

@@ -7,10 +7,12 @@ No value of what is received becomes part of a path. Only callers on the allow-l
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,7 +30,8 @@ STORED, OUT_OF_RESOURCES = 0x0000, 0xA700
 """Answers to C-STORE (PS3.4 B.2.3)."""
 SPARE_DISK_BYTES = 1 << 30
 MAX_CALLERS = 10
-IDLE_S = 60.0
+IDLE_S = 300.0
+HANG_UP_S = 5.0
 
 
 @dataclass
@@ -58,7 +61,7 @@ class Receiver:
     @property
     def desk(self) -> Path:
         """Where files lie while they come in."""
-        return self.inbox / f"receiving{PARTIAL}"
+        return self.inbox / f"receiving-{os.getpid()}{PARTIAL}"
 
     def store(self, event: Any) -> int:
         """Put one received file into the inbox and return the answer to its sender."""
@@ -131,6 +134,16 @@ def clear(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def clear_desks(inbox: Path) -> None:
+    """Remove what receivers that were killed left half-received."""
+    from psutil import pid_exists
+
+    for desk in inbox.glob(f"receiving-*{PARTIAL}"):
+        number = desk.name.removeprefix("receiving-").removesuffix(PARTIAL)
+        if not number.isdigit() or int(number) == os.getpid() or not pid_exists(int(number)):
+            shutil.rmtree(desk, ignore_errors=True)
+
+
 @contextmanager
 def receiving(settings: ListenSettings, inbox: Path, tell: Callable[[str], None]) -> Iterator[Receiver]:
     """Listen until the block ends.
@@ -141,15 +154,17 @@ def receiving(settings: ListenSettings, inbox: Path, tell: Callable[[str], None]
     if not settings.allow:
         raise UsageError("nobody may send: name the AE titles of your senders with --allow, or in `allow` of [listen]")
     receiver = Receiver(settings, inbox, tell)
-    receiver.desk.mkdir(parents=True, exist_ok=True, mode=0o700)
-    clear(receiver.desk)
+    inbox.mkdir(parents=True, exist_ok=True, mode=0o700)
+    clear_desks(inbox)
+    receiver.desk.mkdir(exist_ok=True, mode=0o700)
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)  # it logs UIDs
     tempfile.tempdir = str(receiver.desk)  # pynetdicom writes there what comes in
     ae = _open_ae(settings)
     try:
         receiver.port = _start(ae, receiver)
         yield receiver
     finally:
-        ae.shutdown()
+        _stop(ae)
         tempfile.tempdir = None
         shutil.rmtree(receiver.desk, ignore_errors=True)
 
@@ -177,6 +192,17 @@ def _start(ae: AE, receiver: Receiver) -> int:
         raise UsageError(f"cannot listen on {host} port {port}: {error.strerror}") from error
     assert server is not None
     return int(server.server_address[1])
+
+
+def _stop(ae: AE) -> None:
+    """End: senders that are in the middle are cut off; callers that were just turned away hang up by themselves."""
+    for association in ae.active_associations:
+        if association.is_established:
+            association.abort()
+    patience_ends = time.monotonic() + HANG_UP_S
+    while ae.active_associations and time.monotonic() < patience_ends:
+        time.sleep(0.05)
+    ae.shutdown()
 
 
 def _handlers(receiver: Receiver) -> list[Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-from curation.errors import ServiceError, SourceError
+from curation.errors import ServiceError, SourceError, UsageError
 from curation.progress import Progress
 from curation.pseudonyms import pseudonym
 from curation.recipe import SourceSettings
@@ -75,6 +75,7 @@ def fetch(source: SourceSettings, folder: Path, secret: bytes, progress: Progres
 
     Raises:
         SourceError: an environment variable that the recipe names is not set.
+        UsageError: the folder cannot be written.
         ServiceError: the server cannot be reached, refuses the login, or does not speak DICOMweb. What was fetched stays.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -82,7 +83,8 @@ def fetch(source: SourceSettings, folder: Path, secret: bytes, progress: Progres
         partial.unlink()
     session = _open_session(source)
     visit = _Visit(source, folder, secret, session, _open_client(source, session), patience)
-    logging.getLogger("dicomweb_client").disabled = True
+    for library in ("dicomweb_client", "urllib3"):  # they log addresses, and so UIDs
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     listed = present = fetched = 0
     missing: list[str] = []
     try:
@@ -219,6 +221,8 @@ class _Visit:
             partial.replace(place.path)
         except _NotGiven:
             return False
+        except OSError as error:
+            raise UsageError(f"source {self.source.name!r}: {self.folder} cannot be written: {error.strerror}") from error
         finally:
             partial.unlink(missing_ok=True)
         return True
@@ -298,7 +302,7 @@ def _write_part(response: requests.Response, file: Any) -> None:
     while b"\r\n\r\n" not in start:
         piece = next(pieces, b"")
         if not piece or len(start) > COPY_BYTES:
-            raise requests.ConnectionError("the answer has no part")
+            raise _NotGiven if mark[2:] + b"--" in start else requests.ConnectionError("the answer is cut short")
         start += piece
     size = _write_pieces([start.partition(b"\r\n\r\n")[2]], file) + _write_pieces(pieces, file)
     place = max(0, size - len(mark) - 16)

@@ -1,6 +1,7 @@
 """The DICOM receiver against real senders (dcmtk, Orthanc, pynetdicom): who is heard, what is stored, and what is not."""
 
 import hashlib
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from curation.ingest import IngestReport, ingest
 from curation.listening import Receiver, receiving
 from curation.project import Project
 from curation.recipe import HarmonizeSettings, ListenSettings, SourceSettings
+from curation.sources.walk import PARTIAL
 from flows.executors import SerialExecutor
 from tests.curation.dicom_builders import a_dataset, a_series
 from tests.services import TestOrthanc, need_program
@@ -127,6 +129,17 @@ def test_a_sender_of_too_large_an_object_is_cut_off(tmp_path: Path) -> None:
         assert send(receiver, small) == 0
         assert (receiver.received, receiver.refused) == (1, 1)
     assert len(stored(tmp_path / "inbox")) == 1
+
+
+def test_what_a_killed_receiver_left_is_removed(tmp_path: Path) -> None:
+    """But not the desk of one that still works."""
+    gone, works = (tmp_path / "inbox" / f"receiving-{number}{PARTIAL}" for number in (2**22 + 7, os.getppid()))
+    for desk in (gone, works):
+        desk.mkdir(parents=True)
+        (desk / "tmp1.dcm").write_bytes(b"half")
+    with a_receiver(tmp_path / "inbox"):
+        assert not gone.exists()
+        assert (works / "tmp1.dcm").exists()
 
 
 def test_a_full_disk_is_said_to_the_sender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """A PACS over DICOMweb, a real Orthanc: what matches comes once, also when the server dies in the middle."""
 
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -86,10 +87,13 @@ def test_a_server_that_dies_in_the_middle_costs_no_file_and_no_file_comes_twice(
     assert names(inbox) == whole
 
 
-def test_files_come_as_they_were_sent(orthanc: TestOrthanc, tmp_path: Path) -> None:
-    """Every element and the transfer syntax; no UID, name or id is in a file's name."""
+def test_files_come_as_they_were_sent(orthanc: TestOrthanc, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Every element and the transfer syntax; no UID, name or id is in a file's name or a line of a log."""
     fill(orthanc, tmp_path / "studies")
-    fetch(a_pacs(orthanc), tmp_path / "inbox", KEY, silent, HASTY)
+    caplog.clear()
+    with caplog.at_level(logging.DEBUG):
+        fetch(a_pacs(orthanc), tmp_path / "inbox", KEY, silent, HASTY)
+    assert "1.2.826" not in caplog.text
     sent = {str(d.SOPInstanceUID): d for d in map(pydicom.dcmread, (tmp_path / "studies").rglob("*.dcm"))}
     for path in (tmp_path / "inbox").rglob("*.dcm"):
         came = pydicom.dcmread(path)
