@@ -51,15 +51,14 @@ def read_raster(content: bytes, modality: str, patient: str) -> Iterator[Acquire
     family = family_of(modality)
     if family is None:
         raise ImageError("MODALITY", "the modality is not one that is taken in")
-    with _decoding(content) as image:
-        pages = _pages_of(image)
+    with _open(content) as image:
+        with _decoding():
+            pages = _pages_of(image)
         for page in pages:
-            image.seek(page)
-            _refuse_bomb(image)
-            image.load()
+            with _decoding():
+                pixels, notes = _decode_page(image, page, content, colour=family == "colour")
             fields = {"attributes": json.dumps({"page_index": page})} if len(pages) > 1 else {}
-            notes = (EIGHT_BITS,) if _bits(image, content) > 8 and image.mode not in _DEEP_MODES else ()
-            yield Acquired(_decode(image, colour=family == "colour"), modality, patient, fields=fields, notes=notes)
+            yield Acquired(pixels, modality, patient, fields=fields, notes=notes)
 
 
 def decode_raster(content: bytes, *, colour: bool) -> Pixels:
@@ -68,29 +67,34 @@ def decode_raster(content: bytes, *, colour: bool) -> Pixels:
     Raises:
         ImageError: as `read_raster`; MULTIPAGE also for a TIFF of several pages.
     """
-    with _decoding(content) as image:
+    with _open(content) as image, _decoding():
         pages = _pages_of(image)
         if len(pages) > 1:
             raise ImageError("MULTIPAGE", "the file holds several pages, and it is not said which one is the image")
-        image.seek(pages[0])
+        return _decode_page(image, pages[0], content, colour=colour)[0]
+
+
+def _open(content: bytes) -> Image:
+    """Read the header of an image."""
+    from PIL import Image
+
+    with _decoding():
+        image = Image.open(io.BytesIO(content))
         _refuse_bomb(image)
-        image.load()
-        return _decode(image, colour=colour)
+        if SYNTHETIC_MARK in image.info:
+            raise ImageError("SYNTHETIC", "the file is marked as synthetic: no patient's image")
+        return image
 
 
 @contextmanager
-def _decoding(content: bytes) -> Iterator[Image]:
-    """Open an image; whatever the decoder raises becomes an `ImageError`."""
+def _decoding() -> Iterator[None]:
+    """Turn whatever the decoder raises into an `ImageError`."""
     from PIL import Image
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content)) as image:
-                _refuse_bomb(image)
-                if SYNTHETIC_MARK in image.info:
-                    raise ImageError("SYNTHETIC", "the file is marked as synthetic: no patient's image")
-                yield image
+            yield
     except Image.DecompressionBombError:
         raise ImageError("BOMB", "the image declares more than 100 million pixels") from None
     except DECODE_ERRORS as error:
@@ -136,6 +140,15 @@ def _bits(image: Image, content: bytes) -> int:
     if image.format == "PNG":
         return content[24]
     return _tag(image, _BITS_PER_SAMPLE, 8)
+
+
+def _decode_page(image: Image, page: int, content: bytes, *, colour: bool) -> tuple[Pixels, tuple[str, ...]]:
+    """Return the pixels of one page, and codes of what was lost."""
+    image.seek(page)
+    _refuse_bomb(image)
+    image.load()
+    notes = (EIGHT_BITS,) if _bits(image, content) > 8 and image.mode not in _DEEP_MODES else ()
+    return _decode(image, colour=colour), notes
 
 
 def _decode(image: Image, *, colour: bool) -> Pixels:
