@@ -1,6 +1,6 @@
 # The front door. `make demo` and `make test` do all their set-up themselves.
 .DELETE_ON_ERROR:
-.PHONY: demo test check format bench clean lock docs help setup sample
+.PHONY: demo test check format bench bench-front clean lock docs help setup sample
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 BIN := .venv/bin
@@ -33,6 +33,9 @@ format: .venv/ready  ## put the code into the project's form
 bench: .venv/ready  ## measure; prints a table, writes benchmarks/results/, fails when a target is missed
 	$(BIN)/python -m benchmarks
 
+bench-front: .venv/ready .venv-peers/ready  ## measure ingest and deidentify beside their peers, as bench does
+	$(BIN)/python -m benchmarks.front
+
 docs: .venv/ready  ## regenerate the parts of the documentation that are made from code
 	$(BIN)/python docs/generate.py
 
@@ -42,7 +45,7 @@ sample: .venv/ready  ## release the repository's own small sample again, when it
 
 clean:  ## remove what was made here: environments, the demo's project, caches
 	-test ! -d demo-project || $(BIN)/curaloop -C demo-project down
-	rm -rf .venv $(STUDIO) demo-project benchmarks/results .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv $(STUDIO) .venv-peers demo-project benchmarks/results .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 lock:  ## resolve the newest versions that pyproject.toml admits and pin them
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
@@ -64,6 +67,13 @@ $(STUDIO)/ready: requirements-label-studio.lock
 	test -x $(STUDIO)/bin/python || $(PYTHON) -m venv $(STUDIO)
 	$(STUDIO)/bin/python -m pip install -q uv
 	$(STUDIO)/bin/uv pip install -q --python $(STUDIO)/bin/python --no-deps -r requirements-label-studio.lock
+	touch $@
+
+# Tools that do parts of the same work, to measure against; they stay out of our environment.
+.venv-peers/ready: requirements-peers.lock
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install -q --upgrade 'pip>=25.1'
+	.venv-peers/bin/python -m pip install -q --no-deps -r requirements-peers.lock
 	touch $@
 
 # Its database is migrated once here, so that a first start takes seconds instead of a minute or two.

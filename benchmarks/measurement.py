@@ -12,18 +12,19 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Measurement:
-    """A figure: `value` in `unit`, met when it is at most `target`."""
+    """A figure: `value` in `unit`, met when it is at most `target`, or, with `at_least`, not below it."""
 
     name: str
     value: float
     unit: str
     target: float
     detail: str = ""
+    at_least: bool = False
 
     @property
     def is_met(self) -> bool:
         """Is the target met?"""
-        return self.value <= self.target
+        return self.value >= self.target if self.at_least else self.value <= self.target
 
 
 @dataclass(frozen=True)
