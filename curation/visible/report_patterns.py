@@ -40,10 +40,10 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("[DATE]", rf"(?<![\d.,])\b{YEAR}\b(?![.,]\d| ?(?:ml|mL|mg|g|mm|cm|HU|mAs|cells))"),
     ("[TIME]", r"(?i:\b(?:[01]?\d|2[0-4])[:h][0-5]\d(?::[0-5]\d)?(?:[.,]\d+)?(?: ?[ap]\.?m\b\.?)?(?: ?Uhr)?)|(?i:\b(?:1[0-2]|0?[1-9]) ?[ap]\.?m\b\.?)"),
     ("[TIME]", r"\b[012]?\d\.[0-5]\d ?Uhr\b"),
-    ("[PHONE]", r"(?<![\w.])(?:\+|00)\d{1,3}(?:[ ./()-]{0,2}\d{1,5}){2,6}|(?<![\w.])\(?0?\d{2,5}\)?[ /-]\d{3,4}[ -]\d{2,4}(?:[ -]\d{2,4})?(?![\w.])"),
-    ("[PHONE]", r"(?i:\b(?:tel|phone|telephone|fax|pager|bleep|mobile|ext|beeper|telefon)\b\.?(?: ?(?:no|nr)\.?)?)[ :#]*\+?\d[\d /()-]{2,18}\d"),
     ("[ID]", r"(?i:\b(?:MRN|NHS|SSN|PID|pat(?:ient)?[ -]?(?:id|no|nr|number)|acc(?:ession)?(?: ?(?:no|nr|number|#))?|case (?:no|nr|number)|fall-?n(?:umme)?r"
              r"|hospital (?:no|number)|record (?:no|number)|study id|id|insurance (?:no|number)|vers\.?-?nr)\b\.?)[ :#=]*(?=[\w/.-]*\d)[\w/.-]*\w"),
+    ("[PHONE]", r"(?<![\w.])(?:\+|00)\d{1,3}(?:[ ./()-]{0,2}\d{1,5}){2,6}|(?<![\w.])\(?0?\d{2,5}\)?[ /-]\d{3,4}[ -]\d{2,4}(?:[ -]\d{2,4})?(?![\w.])"),
+    ("[PHONE]", r"(?i:\b(?:tel|phone|telephone|fax|pager|bleep|mobile|ext|beeper|telefon)\b\.?(?: ?(?:no|nr)\.?)?)[ :#]*\+?\d[\d /()-]{2,18}\d"),
     ("[ID]", r"(?<![\w.,])(?!2019-n|(?i:covid))(?=[\w/-]*\d[\w/-]*\d[\w/-]*\d[\w/-]*\d)(?=[\w/-]*[A-Za-z])[A-Za-z0-9]+(?:[/_-][A-Za-z0-9]+)*(?![\w])"),
     ("[ID]", r"(?<![\w.,])\d[\d-]{4,}\d(?![\w.,]*\d)"),
     ("[ADDRESS]", rf"\b\d{{1,5}}[a-z]?,? (?:{_CAPITAL}[\w'’-]+ ){{1,3}}{_STREETS}\b\.?"),

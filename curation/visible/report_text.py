@@ -34,12 +34,14 @@ def clean_report(text: str, known: frozenset[str]) -> str:
         ImageError: TEXT_IDENTIFIERS, something is still there; the text must not be kept.
     """
     clean = unicodedata.normalize("NFC", text)
-    names = _known_forms(known)
-    for phrase in sorted((value for value in known if len(value.strip()) > 2), key=lambda value: (-len(value), value)):
+    phrases = sorted((value for value in known if len(value.strip()) > 2), key=lambda value: (-len(value), value))
+    for phrase in phrases:
+        if _has_number(phrase):  # before a pattern takes a part of it for a date
+            clean = _phrase(phrase).sub(_token_of(phrase), clean)
+    clean = _without_patterns(clean)
+    for phrase in phrases:
         clean = _phrase(phrase).sub(_token_of(phrase), clean)
-    clean = _without_names(clean, names)
-    for token, pattern in PATTERNS:
-        clean = _outside_tokens(pattern, token, clean)
+    clean = _without_patterns(_without_names(clean, _known_forms(known)))
     clean = _REPEATED.sub(r"\1", clean)
     refuse_identifiers(clean, known)
     return clean
@@ -64,15 +66,20 @@ def refuse_identifiers(text: str, known: frozenset[str]) -> None:
 
 def _phrase(value: str) -> re.Pattern[str]:
     """Return a pattern for a known value with any punctuation between its words."""
-    if sum(c.isdigit() for c in value) > 1:  # numbers are written with any grouping
+    if _has_number(value):  # numbers are written with any grouping
         return re.compile(rf"(?<!\w){r'[^0-9A-Za-z]?'.join(re.escape(c) for c in value if c.isalnum())}(?!\w)", re.IGNORECASE)
     words = [re.escape(word) for word in re.findall(r"[^\W_]+", value)]
     return re.compile(rf"(?<!\w){'[^0-9A-Za-z]{0,2}'.join(words)}(?!\w)" if words else r"(?!)", re.IGNORECASE)
 
 
+def _has_number(value: str) -> bool:
+    return sum(c.isdigit() for c in value) > 1
+
+
 def _token_of(value: str) -> str:
-    digits = sum(c.isdigit() for c in value)
-    return "[NAME]" if digits < 2 else ("[DATE]" if re.fullmatch(rf"{YEAR}[-.]?\d\d[-.]?\d\d", value.strip()) else "[ID]")
+    if not _has_number(value):
+        return "[NAME]"
+    return "[DATE]" if re.fullmatch(rf"{YEAR}[-.]?\d\d[-.]?\d\d", value.strip()) else "[ID]"
 
 
 def _known_forms(known: frozenset[str]) -> frozenset[str]:
@@ -109,5 +116,8 @@ def _without_names(text: str, names: frozenset[str]) -> str:
     return "".join(part if part in TOKENS else _WORD.sub(replaced, part) for part in TOKEN.split(text))
 
 
-def _outside_tokens(pattern: re.Pattern[str], token: str, text: str) -> str:
-    return "".join(part if part in TOKENS else pattern.sub(token, part) for part in TOKEN.split(text))
+def _without_patterns(text: str) -> str:
+    """Replace what the patterns describe, in their order; tokens are left alone."""
+    for token, pattern in PATTERNS:
+        text = "".join(part if part in TOKENS else pattern.sub(token, part) for part in TOKEN.split(text))
+    return text
