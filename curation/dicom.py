@@ -18,7 +18,6 @@ from curation.acquired import Acquired
 from curation.dicom_fields import fields_of, patient_of, text_of
 from curation.dicom_instances import OWNER_NAMES, SAME_PIXELS, Instance, Outcome, conflict_of, drop_repeats, refusal_of
 from curation.dicom_kinds import LABEL_MAP_CLASSES, refuse_other_objects
-from curation.dicom_kinds import NOT_AN_IMAGE as NOT_AN_IMAGE
 from curation.dicom_label_maps import REFERENCE_TAGS, Drawing, Target, draw, referenced_series
 from curation.dicom_nuclear import is_tomogram, nuclear_planes
 from curation.dicom_pixels import decode_frames, frames_of
