@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,8 +10,9 @@ import polars as pl
 
 from adaptation.encoders import Features
 from adaptation.recipe import FinetuneSettings
-from curation.harmonize.combat import Combat, Names, Unseen, fit_combat, save_combat
-from curation.harmonize.covariates import HIDDEN_WHEN_APPLIED, Covariates, fit_covariates
+from curation.errors import IntegrityError
+from curation.harmonize.combat import Combat, Names, Unseen, fit_combat, load_combat, save_combat
+from curation.harmonize.covariates import HIDDEN_WHEN_APPLIED, Covariates, Term, fit_covariates
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,21 @@ class Correction:
 
     def save(self, path: Path) -> None:
         """Write every parameter into one safetensors file."""
-        about = {"column": self.column, "unseen": self.unseen, "covariates": json.dumps([asdict(term) for term in self.covariates.terms])}
+        about = {"column": self.column, "unseen": self.unseen, "covariates": [asdict(term) for term in self.covariates.terms]}
         save_combat(self.combat, path, about)
+
+
+def load_correction(path: Path) -> Correction:
+    """Return what `Correction.save` wrote: new images are corrected as those of the training were.
+
+    Raises:
+        IntegrityError: the file is not one.
+    """
+    combat, about = load_combat(path)
+    try:
+        return Correction(about["column"], combat, Covariates(tuple(Term(**term) for term in about["covariates"])), about["unseen"])
+    except (KeyError, TypeError) as error:
+        raise IntegrityError(path, "does not say what ComBat was fitted on") from error
 
 
 def sites_of(rows: pl.DataFrame, column: str) -> Names:

@@ -184,7 +184,7 @@ def _shrink(z: Floats) -> tuple[Floats, Floats]:
     return location, spread
 
 
-def save_combat(model: Combat, path: Path, about: dict[str, str]) -> None:
+def save_combat(model: Combat, path: Path, about: dict[str, Any]) -> None:
     """Write the parameters as safetensors; sites, their images and `about` go into one key of the metadata (several would be in any order)."""
     from safetensors.numpy import save
 
@@ -192,8 +192,8 @@ def save_combat(model: Combat, path: Path, about: dict[str, str]) -> None:
     write_bytes(save({name: np.ascontiguousarray(getattr(model, name)) for name in TENSORS}, metadata={"combat": described}), path)
 
 
-def load_combat(path: Path) -> Combat:
-    """Return the parameters of `save_combat`.
+def load_combat(path: Path) -> tuple[Combat, dict[str, Any]]:
+    """Return the parameters of `save_combat`, and what else was written about them.
 
     Raises:
         IntegrityError: the file is not one.
@@ -204,6 +204,6 @@ def load_combat(path: Path) -> Combat:
         with safe_open(path, framework="numpy") as file:
             about = json.loads(file.metadata()["combat"])
             tensors = {name: file.get_tensor(name) for name in TENSORS}
-            return Combat(sites=tuple(about["sites"]), images=tuple(about["images"]), **tensors)
+            return Combat(sites=tuple(about.pop("sites")), images=tuple(about.pop("images")), **tensors), about
     except (SafetensorError, KeyError, TypeError, OSError, ValueError) as error:
         raise IntegrityError(path, "does not hold the parameters of ComBat") from error

@@ -128,7 +128,9 @@ def test_parameters_survive_the_disk(tmp_path: Path) -> None:
     features, sites, known = three_sites()
     model = fit_combat(features, sites, known)
     save_combat(model, tmp_path / "combat.safetensors", {"column": "site"})
-    np.testing.assert_array_equal(load_combat(tmp_path / "combat.safetensors").apply(features, sites, known), model.apply(features, sites, known))
+    again, about = load_combat(tmp_path / "combat.safetensors")
+    np.testing.assert_array_equal(again.apply(features, sites, known), model.apply(features, sites, known))
+    assert about == {"column": "site"}
     (tmp_path / "other").write_bytes(b"no")
     with pytest.raises(IntegrityError):
         load_combat(tmp_path / "other")
