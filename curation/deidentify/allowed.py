@@ -54,6 +54,14 @@ _IMAGE_NUMBERS = frozenset({
     "CollimatorRightVerticalEdge", "CollimatorUpperHorizontalEdge", "CollimatorLowerHorizontalEdge", "FieldOfViewRotation", "DetectorActiveDimensions",
 })  # fmt: skip
 
+LARGE = {
+    "FrameReferenceTime": 86_400_000.0, "ActualFrameDuration": 86_400_000.0, "TriggerTime": 86_400_000.0, "ExposureInuAs": 10_000_000.0,
+    "RadionuclideTotalDose": 99_000_000_000.0, "RadionuclideHalfLife": 99_000_000_000.0, "DoseCalibrationFactor": 99_000_000_000.0,
+}  # fmt: skip
+"""Numbers that may exceed `values.MAX_MEASURE`, and what they may not: a day in ms, 10 As, 99 GBq."""
+ROUNDED = frozenset({"RadionuclideTotalDose", "RadionuclideHalfLife", "DoseCalibrationFactor"})
+"""Of these the first five digits are kept when they exceed it: no physics needs more, an identifier does."""
+
 PATIENT_NUMBERS = {"PatientSize": (0.0, 3.0), "PatientWeight": (0.0, 700.0)}
 """Numbers about the patient, with the range that a person can have."""
 

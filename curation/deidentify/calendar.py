@@ -1,7 +1,7 @@
 """Dates and times of one study, moved so that every interval stays and no calendar or clock of the hospital does.
 
-Days move back by the patient's secret number. Every study begins at noon: a time is written as its distance from the start of the study, so
-what decay, contrast or motion need is exact, and the hour of the visit is gone.
+Days move back by the patient's secret number. Every study begins at noon and a secret part of half an hour: a time is written at its distance from
+the start of the study, so what decay, contrast or motion need is exact to the microsecond, and the hour of the visit is gone.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from curation.dicom_fields import parse_date, text_of
-from curation.pseudonyms import shift_date
+from curation.pseudonyms import pseudonym, shift_date
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 NOON = time(12)
-HALF_DAY = timedelta(hours=12)
+HALF_DAY, HALF_HOUR_US = timedelta(hours=12), 1_800_000_000
 _CLOCK = re.compile(r"(\d\d)(?::?(\d\d)(?::?(\d\d)(?:\.(\d{1,6}))?)?)?")
 
 
@@ -53,10 +53,11 @@ class Calendar(NamedTuple):
         return f"{moved:%Y%m%d}{_written(moved)}" if moved else None
 
     def _moved(self, moment: datetime) -> datetime | None:
-        """Return a moment of the study that begins at noon of its moved day."""
+        """Return a moment of the study that begins after noon of its moved day."""
         if self.began is None:
             return None
-        return datetime.combine(shift_date(self.key, self.patient, self.began.date()), NOON) + (moment - self.began)
+        late = timedelta(microseconds=int(pseudonym(self.key, "clock", self.patient), 16) % HALF_HOUR_US)
+        return datetime.combine(shift_date(self.key, self.patient, self.began.date()), NOON) + late + (moment - self.began)
 
 
 def calendar_of(dataset: Dataset, key: bytes, patient: str) -> Calendar:

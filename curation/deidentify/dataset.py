@@ -15,7 +15,7 @@ from curation.deidentify.little_endian import element, level, raw_of, raw_value,
 from curation.deidentify.options import DeidentifySettings
 from curation.deidentify.private import safe_elements
 from curation.deidentify.rules import Rule, rules_for
-from curation.dicom_fields import patient_of
+from curation.dicom_fields import patient_of, text_of
 from curation.errors import ImageError
 
 if TYPE_CHECKING:
@@ -133,7 +133,8 @@ def _value(dataset: Dataset, raw: bytes, vr: str, rule: Rule, cleaning: Cleaning
     """Return what may be written, by the kind of the rule."""
     kind = rule.kind
     if kind == "number":
-        return values.numbers(vr, raw)
+        value = values.numbers(vr, raw, allowed.LARGE.get(rule.keyword, values.MAX_MEASURE))
+        return values.rounded(value) if value and rule.keyword in allowed.ROUNDED else value
     if kind == "counter":
         return values.counters(vr, raw)
     if kind == "measure":
@@ -168,17 +169,17 @@ def _dependent_value(dataset: Dataset, raw: bytes, rule: Rule, cleaning: Cleanin
 DATE_OF = {clock: day for day, clock in allowed.DATES.items()}
 
 
-def _table(dataset: Dataset, raw: bytes, keyword: str) -> bytes:
-    """Return a lookup table that its descriptor fits.
+def _table(dataset: Dataset, raw: bytes, keyword: str) -> bytes | None:
+    """Return a lookup table cut to what its descriptor says; None when there is no descriptor.
 
     Raises:
-        ImageError: LUT.
+        ImageError: LUT, when the image needs the table.
     """
     from pydicom.datadict import tag_for_keyword
 
     tag: Any = tag_for_keyword(keyword.replace("Data", "Descriptor"))
     value = values.table(raw, raw_value(dataset, tag)[1] if tag in dataset else None)
-    if not value:
+    if not value and text_of(dataset, "PhotometricInterpretation") == "PALETTE COLOR":
         raise ImageError("LUT", "a lookup table has no descriptor")
     return value
 

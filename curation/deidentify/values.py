@@ -20,22 +20,26 @@ _TEXT_FORMS = {
 }
 BINARY_TYPES = {"US": "<u2", "SS": "<i2", "UL": "<u4", "SL": "<i4", "FL": "<f4", "FD": "<f8", "UV": "<u8", "SV": "<i8"}
 MAX_COUNTER_DIGITS = 5
+MAX_MEASURE = 1e6
+"""No length in mm, time in ms, angle, current or dose that we keep is larger; numbers of patients and orders are. `allowed.LARGE` has the exceptions."""
 MAX_DS_CHARACTERS = 16
 PADDING = b" \0"
 UID_FORM = re.compile(rb"[0-9.]{1,128}")
 
 
-def numbers(vr: str, raw: bytes) -> bytes | None:
-    """Return the value if every part of it is a finite number of the kind that `vr` wants."""
+def numbers(vr: str, raw: bytes, limit: float = MAX_MEASURE) -> bytes | None:
+    """Return the value if every part of it is a number of the kind that `vr` wants, and none is larger than `limit`: such a one is an identifier."""
     if vr in BINARY_TYPES:
         dtype = np.dtype(BINARY_TYPES[vr])
         if not raw or len(raw) % dtype.itemsize:
             return None
-        return raw if dtype.kind != "f" or bool(np.isfinite(np.frombuffer(raw, dtype)).all()) else None
+        return raw if dtype.itemsize <= 2 or bool((np.abs(np.frombuffer(raw, dtype).astype(np.float64)) <= limit).all()) else None
     text = raw.strip(PADDING)
     if not text or vr not in _TEXT_FORMS or not _TEXT_FORMS[vr].fullmatch(text):
         return None
     parts = [part.strip(b" ") for part in text.split(b"\\")]
+    if any(not -limit <= float(part) <= limit for part in parts):
+        return None
     return b"\\".join(_short_decimal(part) for part in parts) if vr == "DS" else b"\\".join(parts)
 
 
@@ -46,6 +50,11 @@ def _short_decimal(part: bytes) -> bytes:
     from pydicom.valuerep import format_number_as_ds
 
     return format_number_as_ds(float(part)).encode()
+
+
+def rounded(value: bytes) -> bytes:
+    """Return decimal numbers, of the large ones the first five digits."""
+    return b"\\".join(part if abs(float(part)) <= MAX_MEASURE else f"{float(part):.4e}".encode() for part in value.split(b"\\"))
 
 
 def counters(vr: str, raw: bytes) -> bytes | None:

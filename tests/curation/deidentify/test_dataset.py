@@ -21,7 +21,9 @@ from tests.curation.dicom_builders import ROOT, a_dataset
         ("PixelSpacing", [0.5, 0.25], [0.5, 0.25]), ("EchoTime", "12.5", 12.5), ("SeriesNumber", "7", 7), ("SeriesNumber", "1957031", None),
         ("ImageType", ["DERIVED", "SECONDARY", "QUASTENFLOSSER"], ["DERIVED", "SECONDARY"]), ("BodyPartExamined", "KNEE", "KNEE"),
         ("BodyPartExamined", "WILHELMINE", None), ("PatientPosition", "HFS", "HFS"), ("SyntheticData", "YES", "YES"),
-        ("StudyDescription", "anything", None), ("StudyTime", "101112", "120000"),
+        ("StudyDescription", "anything", None), ("KVP", "777000123", None),
+        ("PatientWeight", "7770001", None), ("PatientSize", "1.7", 1.7),
+        ("FrameReferenceTime", "3600000.5", 3600000.5), ("FrameReferenceTime", "777000123", None),
         ("Manufacturer", "SIEMENS Healthineers Quastenflosser", "Siemens"), ("OperatorsName", "Xaver", None), ("ContentDate", "20209999", None),
     ],
 )  # fmt: skip
