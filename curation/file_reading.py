@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from curation.acquired import Acquired
 from curation.errors import ImageError
@@ -14,7 +14,8 @@ from curation.nifti_labels import LabelMap, join_label_maps, read_label_map
 from curation.outcomes import READ_ERRORS, FileResult, UnitResult, check_kind, hash_file, refusal_of, refuse
 from curation.raster import read_raster
 from curation.row import make_row
-from curation.sources.bids import Role, is_label_map, modality_of, role_of, structure_of, subject_of
+from curation.sources.bids import SIDECARS, Role, is_label_map, modality_of, role_of, structure_of, subject_of
+from curation.sources.sidecar import read_sidecar
 from curation.sources.sniff import HEAD_BYTES
 from curation.structures import OVERLAP
 from curation.units import Chunk, Unit, UnitFile
@@ -49,7 +50,7 @@ def read_file_unit(unit: Unit, chunk: Chunk) -> UnitResult:
     try:
         for known in loaded:
             refuse_changed(known.file)
-        _make_rows(_images(unit, loaded, results), unit, chunk, made)
+        _make_rows(_images(unit, loaded, results, chunk.secret), unit, chunk, made)
     except (ImageError, *READ_ERRORS) as error:
         made = UnitResult(unit.source, unit.name, [])
         _settle_refused(loaded, results, refuse(error))
@@ -57,8 +58,9 @@ def read_file_unit(unit: Unit, chunk: Chunk) -> UnitResult:
     for known in loaded:
         path = known.file.path
         if path not in results:
-            told = ("skipped", "SIDECAR", "read together with its image") if known.role == "b_values" else ("kept", "", "")
-            results[path] = FileResult(path, *told, known.sha256, [] if known.role == "b_values" else ids)
+            is_beside = known.role in SIDECARS.values()
+            told = ("skipped", "SIDECAR", "read together with its image") if is_beside else ("kept", "", "")
+            results[path] = FileResult(path, *told, known.sha256, [] if is_beside else ids)
     made.files.extend(results[file.path] for file in unit.files)
     return made
 
@@ -92,7 +94,7 @@ def _settle_refused(loaded: list[Loaded], results: dict[str, FileResult], refusa
     """Give the files of an image that is refused their outcomes."""
     orphan = ImageError("LABEL_MAP", "a label map whose image cannot be used")
     for known in loaded:
-        error = {"label_map": orphan, "b_values": ImageError("SIDECAR", "its image cannot be used")}.get(known.role, refusal)
+        error = orphan if known.role == "label_map" else ImageError("SIDECAR", "its image cannot be used") if known.role in SIDECARS.values() else refusal
         results.setdefault(known.file.path, refusal_of(known.file.path, error, known.sha256))
 
 
@@ -124,7 +126,7 @@ def _make_rows(images: Iterator[Acquired | ImageError], unit: Unit, chunk: Chunk
         row["notes"] = sorted({*(row["notes"] or ()), PART_REFUSED})
 
 
-def _images(unit: Unit, loaded: list[Loaded], results: dict[str, FileResult]) -> Iterator[Acquired | ImageError]:
+def _images(unit: Unit, loaded: list[Loaded], results: dict[str, FileResult], secret: bytes) -> Iterator[Acquired | ImageError]:
     """Yield the images of a unit. Whose they are: the table's word, else the subject in a BIDS name, else the file itself.
 
     Raises:
@@ -141,7 +143,7 @@ def _images(unit: Unit, loaded: list[Loaded], results: dict[str, FileResult]) ->
         yield from read_raster(content, modality, file.lookup.patient or f"file {file.path}")
         return
     patient = file.lookup.patient or subject_of(file.path) or f"file {file.path}"
-    yield from _nifti_images(file, content, _agreed(modality, file.path), patient, loaded, results)
+    yield from _nifti_images(file, content, _agreed(modality, file.path), patient, loaded, results, secret)
 
 
 def _agreed(modality: str, path: str) -> str:
@@ -155,22 +157,25 @@ def _agreed(modality: str, path: str) -> str:
 
 
 def _nifti_images(
-    file: UnitFile, content: bytes, modality: str, patient: str, loaded: list[Loaded], results: dict[str, FileResult]
+    file: UnitFile, content: bytes, modality: str, patient: str, loaded: list[Loaded], results: dict[str, FileResult], secret: bytes
 ) -> Iterator[Acquired | ImageError]:
     image = open_nifti(content, next((known.content for known in loaded if known.role == "voxels"), None))
     if is_label_map(file.path) and image.is_whole:
         raise ImageError("LABEL_MAP", "a label map or derivative that fits no image of the source, or several")
     b_values: tuple[float, ...] = ()
     label_map: LabelMap | None = None
+    fields: dict[str, Any] = {}
     for known in loaded:
         try:
             if known.role == "b_values":
                 b_values = parse_b_values(known.content, image.shape.volumes)
+            elif known.role == "sidecar":
+                fields = read_sidecar(known.content, secret)
             elif known.role == "label_map":
                 label_map = _added(label_map, known, image, file)
         except (ImageError, *READ_ERRORS) as error:
             results[known.file.path] = refusal_of(known.file.path, refuse(error), known.sha256)
-    for volume in read_volumes(image, modality, patient, b_values):
+    for volume in read_volumes(image, modality, patient, b_values, fields):
         if label_map is None or isinstance(volume, ImageError):
             yield volume
         else:

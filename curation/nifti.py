@@ -8,8 +8,9 @@ from __future__ import annotations
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,9 @@ def read_nifti(content: bytes, path: str, modality: str, patient: str) -> Acquir
     return Acquired(_scaled(file.raw[0], file.header), modality, patient, file.spacing_mm, file.affine, notes=file.notes)
 
 
-def read_volumes(file: NiftiFile, modality: str, patient: str, b_values: tuple[float, ...] = ()) -> Iterator[Acquired | ImageError]:
+def read_volumes(
+    file: NiftiFile, modality: str, patient: str, b_values: tuple[float, ...] = (), fields: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[Acquired | ImageError]:
     """Yield one image a volume, or why it cannot be one. Of several, `attributes` says which volume, its b-value or its time.
 
     Args:
@@ -119,20 +122,21 @@ def read_volumes(file: NiftiFile, modality: str, patient: str, b_values: tuple[f
         modality: DICOM code.
         patient: raw patient identifier.
         b_values: of every volume, in s/mm2; empty when not known.
+        fields: columns that all volumes share, already de-identified.
 
     Raises:
         ImageError: SLOPE, or NOT_FINITE, in the only volume.
     """
     step_s = None if b_values else seconds_between_volumes(file.header)
     for index, raw in enumerate(file.raw):
-        attributes: dict[str, float] = {"volume_index": index} if len(file.raw) > 1 else {}
+        attributes: dict[str, Any] = json.loads(fields.get("attributes", "{}")) | ({"volume_index": index} if len(file.raw) > 1 else {})
         if b_values:
             attributes["b_value"] = b_values[index]
-        elif attributes and step_s:
+        elif len(file.raw) > 1 and step_s:
             attributes["time_s"] = round(index * step_s, 6)
-        fields = {"attributes": json.dumps(attributes, sort_keys=True)} if attributes else {}
+        told = dict(fields) | ({"attributes": json.dumps(attributes, sort_keys=True)} if attributes else {})
         try:
-            yield Acquired(_scaled(raw, file.header), modality, patient, file.spacing_mm, file.affine, fields, notes=file.notes)
+            yield Acquired(_scaled(raw, file.header), modality, patient, file.spacing_mm, file.affine, told, notes=file.notes)
         except ImageError as error:
             if len(file.raw) == 1:
                 raise

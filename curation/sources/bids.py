@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 from curation.pseudonyms import pseudonym
 
-Role = Literal["image", "label_map", "voxels", "b_values"]
+Role = Literal["image", "label_map", "voxels", "b_values", "sidecar"]
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".hdr.gz", ".hdr")
 VOXEL_SUFFIXES = (".img.gz", ".img")
+SIDECARS: dict[str, Role] = {".bval": "b_values", ".json": "sidecar"}
 LABEL_FOLDERS = {"labels": "images", "label": "image", "labelstr": "imagesTr", "labelsts": "imagesTs", "masks": "images", "mask": "image",
                  "segmentations": "images", "segmentation": "image"}  # fmt: skip
 """Folders of label maps in lower case, and how their images' folders are called in the same data set (Medical Decathlon, nnU-Net and others)."""
@@ -112,11 +113,11 @@ def role_of(path: str, unit: str) -> Role:
     if path == unit:
         return "image"
     lowered = path.lower()
-    return "voxels" if lowered.endswith(VOXEL_SUFFIXES) else "b_values" if lowered.endswith(".bval") else "label_map"
+    return "voxels" if lowered.endswith(VOXEL_SUFFIXES) else SIDECARS.get(lowered[-5:], "label_map")
 
 
 def find_units(paths: Iterable[str]) -> dict[str, str]:
-    """Return path → path of its image, for every file that is read together with an image: voxels of a pair, b-values, label maps.
+    """Return path → path of its image, for every file that is read together with an image: voxels of a pair, b-values, JSON, label maps.
 
     Files that are not in the answer are read alone. A label map that fits no image, or several, is alone.
     """
@@ -128,7 +129,7 @@ def find_units(paths: Iterable[str]) -> dict[str, str]:
             images[_stem(path)].append(path)
             if _may_be_label_map(path):
                 maps.append(path)
-        elif lowered.endswith((*VOXEL_SUFFIXES, ".bval")):
+        elif lowered.endswith((*VOXEL_SUFFIXES, *SIDECARS)):
             others.append(path)
     found = {path: image for path in others if (image := _companion(path, images))}
     return found | dict(_pair_maps(maps, images))
@@ -141,11 +142,11 @@ def _stem(path: str) -> str:
 
 
 def _companion(path: str, images: dict[str, list[str]]) -> str | None:
-    """Return the header of a file of voxels, or the image of a file of b-values."""
+    """Return the header of a file of voxels, or the image of a file of b-values or JSON; the JSON of a label map is none of ours."""
     packed = path.lower().endswith(".gz")
     for image in images.get(_stem(path), ()):
         is_header = image.lower().endswith((".hdr", ".hdr.gz"))
-        if path.lower().endswith(".bval") or (is_header and image.lower().endswith(".gz") == packed):
+        if (path.lower().endswith(tuple(SIDECARS)) and not is_label_map(image)) or (is_header and image.lower().endswith(".gz") == packed):
             return image
     return None
 

@@ -226,6 +226,25 @@ def test_a_bids_folder_needs_no_table(tmp_path: Path) -> None:
     assert sorted(row["age_years"] or 0 for row in rows_of(project)) == [0, 41.0, 90.0]
 
 
+def test_the_json_beside_an_image_gives_maker_and_site(tmp_path: Path) -> None:
+    """The recipe's site wins; a damaged JSON goes to quarantine without its image; one that belongs to no image is no image."""
+    said = b'{"Manufacturer": "GE MEDICAL SYSTEMS", "InstitutionName": "Klinikum Nord", "MagneticFieldStrength": 1.5}'
+    folder = write(tmp_path / "in", **{"sub-01_T1w.nii": a_nifti(), "sub-01_T1w.json": said, "dataset_description.json": b"{}"})
+    project = Project(tmp_path / "p")
+    run(project, folder)
+    (row,) = rows_of(project)
+    assert (row["manufacturer"], row["attributes"]) == ("GE", '{"magnetic_field_t": 1.5, "suffix": "T1w"}')
+    assert row["site"].startswith("site-")
+    assert outcomes(project)["sub-01_T1w.json"] == ("skipped", "SIDECAR")
+    assert outcomes(project)["dataset_description.json"] == ("skipped", "NOT_AN_IMAGE")
+    run(project, folder, site="north")
+    assert rows_of(project)[0]["site"] == "north"
+    write(folder, **{"sub-01_T1w.json": b'{"a": NaN}'})
+    run(project, folder)
+    assert outcomes(project)["sub-01_T1w.json"] == ("quarantined", "SIDECAR_DAMAGED")
+    assert rows_of(project)[0]["manufacturer"] is None
+
+
 def test_the_table_of_the_recipe_wins_over_participants(tmp_path: Path) -> None:
     """What it does not say is filled in."""
     files = {"sub-01_T1w.nii": a_nifti(), "participants.tsv": b"participant_id\tage\tsex\nsub-01\t30\tF\n"}
@@ -291,6 +310,7 @@ def test_real_bids_folders_come_in_with_their_label_map(tmp_path: Path) -> None:
     rows = read_manifest(project.manifest)
     assert (report.quarantined, report.images, report.kept) == (0, 4, 5)
     assert rows["modality"].sort().to_list() == ["CT", "MR", "MR", "MR"]
+    assert rows.filter(pl.col("modality") == "MR")["manufacturer"].to_list() == ["Siemens"] * 3
     (ct,) = rows.filter(pl.col("modality") == "CT").iter_rows(named=True)
     import nibabel as nib
 
