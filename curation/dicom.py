@@ -123,8 +123,7 @@ def read_series(
     for path in sorted(paths):
         try:
             dataset = open_dataset(path, read=read)
-            describe(dataset)
-            if text_of(dataset, "SOPClassUID") in LABEL_MAP_CLASSES:
+            if describe(dataset).sop_class_uid in LABEL_MAP_CLASSES:
                 drawings.append(Drawing(path, dataset))
             else:
                 instances.append(_decode_instance(path, dataset, frames))
@@ -135,10 +134,9 @@ def read_series(
         outcomes.update((instance.path, refusal_of(conflict)) for instance in instances)
         instances = []
     images: list[Acquired] = []
-    if instances and is_volume(instances[0].dataset):
-        _keep_volumes(instances, key, images, outcomes, correct_tilt=correct_tilt)
-    else:
-        _keep_images(instances, key, images, outcomes, frames)
+    if slices := [instance for instance in instances if is_volume(instance.dataset)]:
+        _keep_volumes(slices, key, images, outcomes, correct_tilt=correct_tilt)
+    _keep_images([instance for instance in instances if not is_volume(instance.dataset)], key, images, outcomes, frames)
     if drawings:
         images = _add_label_maps(drawings, instances, images, outcomes, structures or {})
     return SeriesResult(images, outcomes)

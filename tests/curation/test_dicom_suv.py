@@ -170,3 +170,12 @@ def test_a_planar_scan_is_a_picture(tmp_path: Path) -> None:
     (picture,) = read_series([path], KEY).images
     assert picture.pixels.shape == (SIZE, SIZE)
     assert ROOT not in str(picture.fields)
+
+
+def test_a_series_may_hold_a_tomogram_and_a_picture(tmp_path: Path) -> None:
+    """Each is taken as what it is, whichever comes first."""
+    tags = {"Modality": "NM", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.20", "ImageType": ["ORIGINAL", "PRIMARY", "WHOLE BODY", "EMISSION"]}
+    scan, tomogram = a_dicom(tmp_path, SOPInstanceUID="1.2.3.4", **tags), a_tomogram(tmp_path)
+    result = read_series([scan, tomogram], KEY)
+    assert [image.pixels.shape for image in result.images] == [(5, SIZE, SIZE), (SIZE, SIZE)]
+    assert (result.outcomes[tomogram].images, result.outcomes[scan].images) == ((0,), (1,))
