@@ -5,6 +5,7 @@ What is no picture is routed, not an error: it is skipped and counted under a co
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 from curation.errors import ImageError
@@ -67,6 +68,7 @@ _IMAGES_BY_ANOTHER_NAME = frozenset({f"{_STORAGE}6.2"})  # Enhanced US Volume St
 Kind = Literal["image", "label map", "routed", "unknown"]
 
 
+@lru_cache(maxsize=1024)
 def kind_of(sop_class_uid: str) -> Kind:
     """Return what objects of a SOP class are; classes that the standard does not name are `unknown`."""
     from pydicom.uid import UID
@@ -81,6 +83,7 @@ def kind_of(sop_class_uid: str) -> Kind:
     return "image" if "Image Storage" in name or sop_class_uid in _IMAGES_BY_ANOTHER_NAME else "routed"
 
 
+@lru_cache(maxsize=1024)
 def routing_code(sop_class_uid: str) -> str | None:
     """Return the code of a SOP class that is routed by name, else None."""
     if sop_class_uid in LABEL_MAP_CLASSES:

@@ -114,17 +114,17 @@ def _decayed_dose_bq(datasets: Sequence[Dataset]) -> float:
     if references != {"START"}:
         raise _NoSuvError("SUV_CORRECTION")
     half_life_s = _same([_number(tracer.get("RadionuclideHalfLife"), (1.0, 1e9), "SUV_HALF_LIFE") for tracer in tracers])
-    uptake_s = _same([_uptake_s(dataset, tracer, datasets) for dataset, tracer in zip(datasets, tracers, strict=True)])
+    slices = [moment for moment in map(_acquired, datasets) if moment is not None]
+    uptake_s = _same([_uptake_s(dataset, tracer, min(slices, default=None)) for dataset, tracer in zip(datasets, tracers, strict=True)])
     return float(dose_bq * 2 ** (-uptake_s / half_life_s))
 
 
-def _uptake_s(dataset: Dataset, tracer: Dataset, datasets: Sequence[Dataset]) -> float:
+def _uptake_s(dataset: Dataset, tracer: Dataset, first_slice: datetime | None) -> float:
     """Return the seconds between injection and scan: the series' time if no slice was acquired before it, else the first slice's."""
     series = _moment(text_of(dataset, "SeriesDate"), text_of(dataset, "SeriesTime"))
-    slices = [moment for moment in (_acquired(other) for other in datasets) if moment is not None]
-    if series is None or not slices:
+    if series is None or first_slice is None:
         raise _NoSuvError("SUV_TIME")
-    scan = series if series <= min(slices) else min(slices)
+    scan = min(series, first_slice)
     injected = _parse(text_of(tracer, "RadiopharmaceuticalStartDateTime")[:14])
     if injected is None:
         injected = _moment(scan.strftime("%Y%m%d"), text_of(tracer, "RadiopharmaceuticalStartTime"))
