@@ -12,6 +12,8 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from curation.errors import UsageError
 from curation.ingest import IngestReport, ingest
@@ -20,7 +22,7 @@ from curation.manifest import read_manifest
 from curation.project import Project
 from curation.recipe import ColourSettings, HarmonizeSettings, SourceSettings
 from curation.sources import archives
-from curation.sources.archives import Archive, archive_kind, is_safe, open_archive
+from curation.sources.archives import Archive, archive_kind, is_safe, member_place, open_archive
 from flows.executors import SerialExecutor
 from tests.curation.dicom_builders import a_dataset, a_series
 from tests.curation_builders import a_nifti, a_picture, a_raster
@@ -321,3 +323,28 @@ def test_an_archive_that_may_not_be_read_for_now_keeps_its_images(tmp_path: Path
     assert read_manifest(project.manifest).height == 3
     monkeypatch.undo()
     assert run(project, tmp_path / "in").kept == 3
+
+
+@given(name=st.text(st.characters(codec="utf-8"), max_size=400))
+def test_no_name_leads_out_of_the_folder(name: str) -> None:
+    """Not even one that `is_safe` would let pass."""
+    place = member_place(Path("/laid/out"), name)
+    assert place.parent == Path("/laid/out")
+    assert place.name.isalnum()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tgz"])
+@given(data=st.data())
+def test_damage_never_escapes(tmp_path_factory: pytest.TempPathFactory, kind: str, data: st.DataObject) -> None:
+    """Wherever bytes are wrong, missing or doubled, the answer is a state, and refused archives leave nothing behind."""
+    folder = tmp_path_factory.mktemp("damage")
+    members = {f"{n}.png": bytes(range(256)) * 3 for n in range(3)}
+    path = a_zip(folder / "a", members) if kind == "zip" else a_tar(folder / "a", dict(members), "w:gz" if kind == "tgz" else "w")
+    content = bytearray(path.read_bytes())
+    for place, value in data.draw(st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), max_size=6)):
+        content[place] = value
+    cut = data.draw(st.integers(0, len(content)))
+    path.write_bytes(bytes(content[:cut]) + (bytes(content[cut // 2 :]) if data.draw(st.booleans()) else b""))
+    answer = opened(path, folder)
+    assert answer.state == "archive" or (answer.members == [] and not (folder / "laid-out").exists())
+    shutil.rmtree(folder)
