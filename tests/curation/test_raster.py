@@ -158,3 +158,16 @@ def test_a_png_that_declares_more_pixels_than_it_holds_is_not_allocated() -> Non
     content[16:24] = struct.pack(">II", 30_000, 30_000)
     content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
     assert code_of(bytes(content)) == "BOMB"
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("colour", [True, False])
+@pytest.mark.parametrize("how", [{"quality": 90}, {"quality": 75, "progressive": True}, {"quality": 60, "subsampling": 1}, {"quality": 100, "subsampling": 0}])
+def test_a_jpeg_has_the_pixels_that_pillow_gives_it(mode: str, colour: bool, how: dict[str, int]) -> None:
+    """Whichever library decodes it."""
+    pixels = np.random.default_rng(3).integers(0, 256, (37, 51) if mode == "L" else (37, 51, 3), dtype=np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", **how)
+    opened = Image.open(io.BytesIO(stream.getvalue())).convert("RGB")
+    wanted = opened if colour else opened.convert("L")
+    assert np.array_equal(decode_raster(stream.getvalue(), colour=colour), np.asarray(wanted))
