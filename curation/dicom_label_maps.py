@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from curation.acquired import Acquired
 from curation.dicom_contours import HOLES, contours_on
-from curation.dicom_fields import patient_of, text_of
+from curation.dicom_fields import text_of
 from curation.dicom_kinds import STRUCTURE_SET
 from curation.dicom_reading import guarded
 from curation.dicom_segments import segments_on
@@ -149,7 +149,8 @@ def _chosen(dataset: Dataset, targets: Sequence[Target]) -> list[int]:
     """Return the places of the images that a drawing refers to: those whose files it names, else all of the series."""
     if not targets:
         raise ImageError(NO_REFERENCE, "the series that the label map belongs to is not in this source, or was refused")
-    if any(target.image.patient != patient_of(dataset) for target in targets):
+    patient = text_of(dataset, "PatientID") or f"study {referenced_series(dataset)[0]}"  # as `patient_of` names one without an id
+    if any(target.image.patient != patient for target in targets):
         raise ImageError("IDENTITY", "the label map names another patient than its series")
     named = _instance_uids(dataset)
     chosen = [index for index, target in enumerate(targets) if target.instance_uids & named]

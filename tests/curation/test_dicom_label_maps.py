@@ -237,3 +237,9 @@ def test_a_dose_beside_a_series_is_routed(tmp_path: Path) -> None:
     path = a_dicom(tmp_path, SOPClassUID="1.2.840.10008.5.1.4.1.1.481.2", Modality="RTDOSE")
     outcome = read_series([path], KEY).outcomes[path]
     assert (outcome.outcome, outcome.code) == ("skipped", "RT_DOSE")
+
+
+def test_nobody_has_an_id_and_the_study_still_says_whose_it_is(tmp_path: Path) -> None:
+    """A structure set of a study of its own, without a patient id, as its series has none."""
+    drawing = a_structure_set(tmp_path, {"x": [a_contour(a_square(2, 5), 2)]}, PatientID=None, StudyInstanceUID="1.2.3.4.5")
+    assert volume_of(a_series(tmp_path, PatientID=None), drawing).label_map is not None
