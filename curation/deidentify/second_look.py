@@ -27,6 +27,7 @@ MIN_PIXEL_WORD, MIN_PIXEL_NUMBER, MIN_SPREAD = 8, 12, 8
 NUMBER_VRS, DATE_VRS, BYTE_VRS = frozenset({"DS", "IS"}), frozenset({"DA", "TM", "DT"}), frozenset({"OB", "OW", "UN"})
 VOCABULARY = LISTED_VALUES | OWN_WORDS | {maker.upper() for maker in MAKERS.values()} | {name.upper() for name in CREATORS} | frozenset().union(*CODES.values())
 OWN_FORMS = re.compile(r"(ROI|SEGMENT) \d*|(MODEL|DEVICE)-|2\.25\.")
+OWN_PLACES = re.compile(r"^(nifti|raster)/|\.(dcm|nii\.gz|png)$")
 LEAK = "the second look found something of the patient in the result; nothing was written"
 Part = bytes | memoryview
 Bytes = npt.NDArray[np.uint8]
@@ -45,7 +46,7 @@ def refuse_leaks(parts: tuple[Part, ...], place: str, identifiers: Identifiers) 
         found = list(values_of(header, HEAD_BYTES))
     except (ValueError, LookupError, UnicodeError, ArithmeticError):
         raise ImageError("LEAK", "the second look could not read the result; nothing was written") from None
-    if _in_values(found, identifiers) or identifiers.are_in_text(place) or any(_in_bytes(part, identifiers) for part in parts[1:]):
+    if _in_values(found, identifiers) or identifiers.are_in_text(OWN_PLACES.sub("", place)) or any(_in_bytes(part, identifiers) for part in parts[1:]):
         raise ImageError("LEAK", LEAK)
 
 
@@ -169,5 +170,5 @@ def refuse_bytes(parts: tuple[Part, ...], place: str, identifiers: Identifiers) 
     Raises:
         ImageError: LEAK.
     """
-    if identifiers.are_in_text(place) or any(_in_bytes(part, identifiers) for part in parts):
+    if identifiers.are_in_text(OWN_PLACES.sub("", place)) or any(_in_bytes(part, identifiers) for part in parts):
         raise ImageError("LEAK", LEAK)
