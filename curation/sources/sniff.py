@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from typing import Literal
@@ -17,6 +18,14 @@ _PROMISES = {
     "raster": (".png", ".jpg", ".jpeg", ".tif", ".tiff"),
 }
 _TAKES: dict[str, tuple[Kind, ...]] = {"dicom": ("dicom",), "nifti": ("nifti",), "raster": ("png", "jpeg", "tiff")}
+_FOREIGN = {
+    "raster": (
+        rb"(?P<GIF>GIF8)|(?P<BMP>BM.{4}\0{4})|(?P<WebP>RIFF.{4}WEBP)|(?P<JPEG_2000>.{4}jP  |\xff\x4f\xff\x51)|(?P<HEIC>.{4}ftyp(?:heic|mif1))"
+        rb"|(?P<AVIF>.{4}ftypavif)|(?P<JPEG_XL>.{4}JXL |\xff\x0a)|(?P<Photoshop>8BPS)"
+    ),
+    "nifti": rb"(?P<NRRD>NRRD0)|(?P<MetaImage>ObjectType)|(?P<MINC>CDF[\x01\x02]|\x89HDF)",
+}
+"""First bytes of formats that hold images which a source of this kind could mean, and that we do not read."""
 
 
 def sniff(head: bytes) -> Kind:
@@ -50,6 +59,12 @@ def is_nifti_header(head: bytes) -> bool:
         return False
     sizes = {struct.unpack("<i", head[:4])[0], struct.unpack(">i", head[:4])[0]}
     return (348 in sizes and head[344:348] in (b"n+1\0", b"ni1\0")) or (540 in sizes and head[4:8] in (b"n+2\0", b"ni2\0"))
+
+
+def foreign_format(head: bytes, source_kind: str) -> str | None:
+    """Return the name of a format of pictures (volumes for a NIfTI source) that we do not read, so that it is told and not taken for something else."""
+    found = re.match(_FOREIGN[source_kind], _unpacked(head), re.DOTALL) if source_kind in _FOREIGN else None
+    return str(found.lastgroup).replace("_", " ") if found else None
 
 
 def is_analyze_header(head: bytes) -> bool:
