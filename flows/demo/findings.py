@@ -14,7 +14,7 @@ from curation.manifest import read_manifest
 from curation.project import Project
 from flows.demo.cohort import GroundTruth, Planted
 
-QUARANTINE = {"truncated file": "TRUNCATED", "missing slice": "MISSING_SLICES", "burned-in text": "BURNED_IN_TEXT"}
+QUARANTINE = {"truncated file": "TRUNCATED", "missing slice": "MISSING_SLICES"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,10 @@ class Evidence:
         files = self.files(image)
         return set(files["outcome"]) == {"quarantined"} and code in set(files["code"])
 
+    def is_text_covered(self, image: Planted) -> bool:
+        """Was text found in the pixels and covered? What could still be read would have been quarantined."""
+        return bool(self.row(image, self.rows).get("masked_px"))
+
     def is_routed(self, image: Planted) -> bool:
         """Was the image sent to an expert?"""
         row = self.row(image, self.rows)
@@ -86,6 +90,7 @@ def compare_with_truth(project: Project, truth: GroundTruth, released: pl.DataFr
         ("copied file", "one kept, one a duplicate", evidence.is_one_kept),
         ("re-saved image", "one kept, one a duplicate", evidence.is_one_kept),
         *((fault, f"quarantined as {code}", partial(evidence.is_quarantined_as, code)) for fault, code in QUARANTINE.items()),
+        ("burned-in text", "covered, and read again", evidence.is_text_covered),
         ("no label", "an expert gave the true label", evidence.is_true_now),
         ("flipped label", "routed to an expert", evidence.is_routed),
         ("flipped label", "true label in the new version", evidence.is_true_now),
