@@ -6,6 +6,7 @@ so that no header is believed. An archive that cannot be opened whole gives no m
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -40,8 +41,8 @@ MAX_RATIO = 100
 """An archive may hold 1 GiB, a larger one 100 times its size, none more than 64 GiB."""
 SPARE_DISK_BYTES = 1 << 30
 MAX_HEADER_BYTES = 16 << 20
-COPY_BYTES = 1 << 20
-HEAD_BYTES = 1024
+HEAD_BYTES, COPY_BYTES = 1024, 1 << 20
+_STATE_OF_ERROR: dict[int | None, State] = {None: "archive_damaged", errno.EINVAL: "archive_damaged", errno.ENOSPC: "archive_no_space"}
 _OTHERS = (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
 _DOCUMENTS = frozenset({"[Content_Types].xml", "mimetype", "META-INF/MANIFEST.MF"})
 """Office files, e-books and Java programs are zip files too."""
@@ -149,7 +150,7 @@ def open_archive(archive: Archive) -> Opened:
     except MemoryError:
         state = "archive_bomb"
     except OSError as error:
-        state = "archive_damaged" if error.errno is None else "archive_no_space" if error.errno == 28 else "archive_unreadable"
+        state = _STATE_OF_ERROR.get(error.errno, "archive_unreadable")
     except _ERRORS:
         state = "archive_damaged"
     if state != "archive":
@@ -281,8 +282,7 @@ def _refuse_many(archive: Archive) -> None:
     with Path(archive.real).open("rb") as file:
         file.seek(max(0, archive.size_bytes - (1 << 16) - 100))
         tail = file.read()
-    end = tail.rfind(b"PK\x05\x06")
-    if end < 0:
+    if (end := tail.rfind(b"PK\x05\x06")) < 0:
         raise _Refused("archive_damaged")
     count, listed = int.from_bytes(tail[end + 10 : end + 12], "little"), int.from_bytes(tail[end + 12 : end + 16], "little")
     large = tail.rfind(b"PK\x06\x06")
