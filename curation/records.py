@@ -62,6 +62,14 @@ class ImageRecord(BaseModel):
     notes: list[str] | None = _column("codes of what the reader corrected or could not do", group="pixels")
     recipe_sha256: str = _column("hash of the harmonization recipe of this image", group="pixels", default=...)
     pixels_sha256: str = _column("hash of the stored pixels, shape, dtype and spacing", group="pixels", default=...)
+    # quality, of the stored image (of a volume: of its middle slice)
+    perceptual_hash: str | None = _column("pHash, 16 hex digits: images that look alike differ in few of its 64 bits", group="quality")
+    brightness: float | None = _column("mean gray, 0 (black) to 1", group="quality")
+    contrast: float | None = _column("standard deviation of gray, 0 to 0.5", group="quality")
+    sharpness: float | None = _column("variance of the Laplacian of gray in 0..255; blurred images are low", group="quality")
+    entropy_bits: float | None = _column("Shannon entropy of 256 grays, 0 to 8", group="quality", unit="bits")
+    clipped: float | None = _column("share of pixels that are black or white, 0 to 1", group="quality")
+    saturation: float | None = _column("mean colour saturation, 0 (gray) to 1; empty for gray images", group="quality")
     # place
     shard: str | None = _column("name of the tar shard", group="place")
     offset: int | None = _column("where the file's bytes begin in the shard", group="place", unit="bytes")
@@ -138,7 +146,8 @@ def _polars_type(annotation: Any) -> pl.DataType:
 
 COLUMNS: tuple[Column, ...] = tuple(_describe(name, field) for name, field in ImageRecord.model_fields.items())
 SCHEMA: pl.Schema = pl.Schema({column.name: column.dtype for column in COLUMNS})
-ADDED = frozenset({"notes", "masked_px", "label_map_offset", "label_map_size_bytes", "label_map_sha256", "label_map_values"})
+QUALITY = ("perceptual_hash", "brightness", "contrast", "sharpness", "entropy_bits", "clipped", "saturation")
+ADDED = frozenset({"notes", "masked_px", "label_map_offset", "label_map_size_bytes", "label_map_sha256", "label_map_values", *QUALITY})
 """Columns that versions before 0.2 do not have; they are empty there."""
 REMOVED = frozenset({"label_map_id"})
 """Columns that only versions before 0.2 have; they were always empty."""

@@ -12,12 +12,26 @@ from curation.errors import ImageError
 from curation.harmonize.recipes import Harmonized, harmonize
 from curation.pixels import Pixels, encode_nifti, encode_png, hash_pixels, name_volume
 from curation.pseudonyms import pseudonym
+from curation.quality import look_of
 from curation.recipe import HarmonizeSettings
 from curation.records import ImageRecord
 from curation.sources.table import Lookup
 
 COMPUTED = frozenset(
-    {"image_id", "patient_id", "study_uid", "series_uid", "recipe_sha256", "pixels_sha256", "suffix", "dtype", "value_unit", "origin", "label_map_sha256"}
+    {
+        "image_id",
+        "patient_id",
+        "study_uid",
+        "series_uid",
+        "recipe_sha256",
+        "pixels_sha256",
+        "suffix",
+        "dtype",
+        "value_unit",
+        "origin",
+        "label_map_sha256",
+        "perceptual_hash",
+    }
 )
 """Columns that cannot hold an identifier: keyed pseudonyms, hashes, fixed words."""
 TEXT_DROPPED = "TEXT_DROPPED"
@@ -105,6 +119,7 @@ def _describe_pixels(harmonized: Harmonized) -> dict[str, Any]:
         "recipe_sha256": harmonized.recipe_sha256,
         "pixels_sha256": hash_pixels(pixels, spacing_mm),
         "suffix": harmonized.suffix,
+        **look_of(pixels, is_volume=is_volume),
     }
 
 

@@ -36,6 +36,12 @@ RANGES: dict[str, tuple[float | None, float | None]] = {
     "seed": (0, None),
     "guidance_scale": (0, None),
     "steps": (1, None),
+    "brightness": (0, 1),
+    "contrast": (0, 0.5),
+    "sharpness": (0, None),
+    "entropy_bits": (0, 8),
+    "clipped": (0, 1),
+    "saturation": (0, 1),
 }
 
 PATTERNS: dict[str, str] = {
@@ -43,6 +49,7 @@ PATTERNS: dict[str, str] = {
     "recipe_sha256": r"^[0-9a-f]{64}$",
     "pixels_sha256": r"^[0-9a-f]{64}$",
     "label_map_sha256": r"^[0-9a-f]{64}$",
+    "perceptual_hash": r"^[0-9a-f]{16}$",
     "generator_sha256": r"^[0-9a-f]{64}$",
     "training_manifest_sha256": r"^[0-9a-f]{64}$",
     "shard": r"^[0-9a-f]{64}\.tar$",
