@@ -115,6 +115,28 @@ def test_a_structured_report_goes_with_the_images_of_its_study(tmp_path: Path) -
     assert [row["text"] for row in without] == [None] * len(rows)
 
 
+def test_a_report_that_goes_or_breaks_leaves_the_images(tmp_path: Path) -> None:
+    """Its text goes with it; a damaged report goes to quarantine alone; an image that is in two series of the study is one."""
+    folder = tmp_path / "in"
+    for number in (1, 2):
+        a_series(folder / f"s{number}", StudyInstanceUID="1.2.3.1", SeriesInstanceUID=f"1.2.3.1.{number}")
+    report = an_sr(folder, "Small effusion.", StudyInstanceUID="1.2.3.1")
+    project = Project(tmp_path / "p")
+    source = {"name": "hospital", "kind": "dicom", "path": folder, "keep_text": True}
+    (row,) = run(project, **source)
+    assert "Small effusion" in row["text"]
+    report.write_bytes(report.read_bytes()[:-20])
+    (row,) = run(project, **source)
+    assert row["text"] is None
+    told = {each["path"]: each["outcome"] for each in read_intake(project.intake).iter_rows(named=True)}
+    assert told["1.2.3.99.1.dcm"] == "quarantined"
+    assert sorted(set(told.values())) == ["duplicate", "kept", "quarantined"]
+    report.unlink()
+    assert run(project, **source)[0]["text"] is None
+    an_sr(folder, "No effusion.", StudyInstanceUID="1.2.3.1")
+    assert "No effusion" in run(project, **source)[0]["text"]
+
+
 def test_the_header_of_a_dicom_image_is_known_when_the_table_has_its_report(tmp_path: Path) -> None:
     """A name that only the header has is taken out of the table's text."""
     folder = tmp_path / "in"

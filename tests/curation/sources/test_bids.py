@@ -1,6 +1,8 @@
 """What names of NIfTI files say, and which files are read together."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from curation.sources.bids import describe_name, find_units, is_label_map, modality_of, structure_of, subject_of
 
@@ -42,6 +44,21 @@ def test_a_label_map_finds_its_image(label_map: str, image: str) -> None:
 def test_a_label_map_that_fits_none_or_several_stays_alone(paths: list[str]) -> None:
     """Nothing is guessed; names that differ in case are different."""
     assert find_units(paths) == {}
+
+
+@given(
+    st.permutations(["a.hdr", "a.img", "a_seg.nii", "sub-1_T1w.nii", "sub-1_dseg.nii.gz", "sub-1_T1w.json", "sub-2_dwi.nii", "sub-2_dwi.bval", "b/a_mask.nii"])
+)
+def test_the_order_of_the_files_does_not_matter(paths: list[str]) -> None:
+    """Folders are walked in no fixed order."""
+    beside = {
+        "a.img": "a.hdr",
+        "a_seg.nii": "a.hdr",
+        "sub-1_dseg.nii.gz": "sub-1_T1w.nii",
+        "sub-1_T1w.json": "sub-1_T1w.nii",
+        "sub-2_dwi.bval": "sub-2_dwi.nii",
+    }
+    assert find_units(paths) == beside
 
 
 def test_voxels_and_b_values_lie_beside_their_image() -> None:
