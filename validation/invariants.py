@@ -143,7 +143,7 @@ def check_stored_files(rows: pl.DataFrame, read: Read) -> CheckResult:
             failures.append(f"image {row['image_id']} cannot be read: {error.reason}")
     text = (
         "Every stored file of an acquired image was opened: no text chunk in a PNG, no free text field or extension in a NIfTI, no bytes after the end. "
-        "Pixels themselves are not read: burned-in text and faces in head volumes are not found."
+        "Pixels themselves are not read here: ingest looks for burned-in text and for heads with thin slices."
     )
     return conclude("4c no text in stored images", text, failures, acquired.height)
 
