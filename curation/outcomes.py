@@ -18,6 +18,8 @@ from curation.sources.sniff import foreign_format, is_analyze_header, is_taken, 
 SKIPPED = frozenset({*ROUTED, "OTHER_KIND", "LABEL_MAP", "SIDECAR"})
 """Codes of files that are no images for us; all other codes go to quarantine."""
 
+MAC_SIDECAR = b"\x00\x05\x16\x07"
+"""Begin of the `._name` files that a Mac leaves beside every file, in archives too."""
 READ_ERRORS = (
     ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError, struct.error, zlib.error,
 )  # fmt: skip
@@ -91,6 +93,6 @@ def check_kind(path: str, head: bytes, kind: str) -> None:
         raise ImageError("ANALYZE", "an Analyze 7.5 header does not say which side is left; convert the image to NIfTI")
     if found == "other" and (name := foreign_format(head, kind)):
         raise ImageError("FORMAT", f"an image in the format {name}, which is not read; convert it")
-    if promises_image(path, kind):
+    if promises_image(path, kind) and not head.startswith(MAC_SIDECAR):
         raise ImageError("BAD_MAGIC", "the name promises an image, but the first bytes are not those of one")
     raise ImageError("NOT_AN_IMAGE", "not an image") if found == "other" else ImageError("OTHER_KIND", "an image of another kind than this source reads")

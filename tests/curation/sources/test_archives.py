@@ -325,6 +325,13 @@ def test_an_archive_that_may_not_be_read_for_now_keeps_its_images(tmp_path: Path
     assert run(project, tmp_path / "in").kept == 3
 
 
+def test_what_a_mac_puts_beside_each_file_is_no_damaged_image(tmp_path: Path) -> None:
+    """It has the image's suffix, and none of its bytes."""
+    a_zip(tmp_path / "in" / "a.zip", pictures(1) | {"__MACOSX/day 1/._1.png": b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        "})
+    project = Project(tmp_path / "p")
+    assert run(project, tmp_path / "in").codes == {"ARCHIVE": 1, "NOT_AN_IMAGE": 1}
+
+
 @given(name=st.text(st.characters(codec="utf-8"), max_size=400))
 def test_no_name_leads_out_of_the_folder(name: str) -> None:
     """Not even one that `is_safe` would let pass."""
