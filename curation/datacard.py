@@ -94,8 +94,8 @@ def _method(rows: pl.DataFrame, release: dict[str, Any]) -> str:
         "Headers were rebuilt from an allow-list, patients and UIDs are keyed pseudonyms, dates are shifted by a secret number of days of each patient.",
         "Equal images are in it once. Patients, and patients who share an equal image, lie on one side of the split.",
         f"Recipe `{release['recipe_sha256']}`, code `{release['code_commit']}`, head of the decision ledger `{release['ledger_head']}`.",
-        f"Text in the pixels was covered in {covered} images. It was looked for unless `burned_in_text` of a source says `header`; faint or handwritten text is "
-        "not found.",
+        f"Text in the pixels was covered in {covered} images. It was looked for unless `burned_in_text` of a source says `header`; faint or handwritten text "
+        "is not found.",
         f"{heads} images are head volumes from which a face could be drawn, taken because the recipe accepts that. No face was removed. Whoever passes such "
         "images on looks at them first.",
         "Every file's SHA-256 is in `release.json`; each row of `manifest.parquet` carries the hash of its pixels and of its harmonization recipe.",
