@@ -174,6 +174,7 @@ class CtSettings(Frozen):
     window: Literal["", "lung", "soft_tissue", "bone", "brain", "stroke", "subdural", "liver", "mediastinum"] = _option("", "clip to this window instead")
     check_hu: bool = _option(False, "quarantine a CT without anything as dark as air or fat, from NIfTI too (DICOM always is)")
     upsampling: Literal["linear", "cubic"] = _option("linear", "along an axis that gets more voxels")
+    orientation: Literal["scanner", "ras"] = _option("scanner", "ras: columns to the right, rows to the front, slices upwards, as MR always is")
 
 
 class MrSettings(Frozen):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from curation.harmonize.orientation import reorient_to_ras, spacing_of
 from curation.harmonize.resample import resample_rounded, resampled_affine
 from curation.harmonize.windows import check_hu, window_range
 from curation.pixels import Pixels
@@ -20,10 +21,13 @@ def harmonize_ct(
         volume_hu: `(D, H, W)` in HU.
         spacing_mm: slices, rows, columns.
         affine: `(4, 4)`, voxel index (column, row, slice) to RAS+ millimetres.
-        settings: target spacing, clip or window, and whether values that cannot be HU are refused.
+        settings: target spacing, clip or window, orientation, and whether values that cannot be HU are refused.
     """
     if settings.check_hu:
         check_hu(volume_hu)
+    if settings.orientation == "ras":
+        volume_hu, affine = reorient_to_ras(volume_hu, affine)
+        spacing_mm = spacing_of(affine)
     low, high = window_range(settings.window) if settings.window else settings.clip_hu
     moved = resampled_affine(affine, spacing_mm, settings.spacing_mm)
     return resample_rounded(volume_hu, spacing_mm, settings.spacing_mm, np.int16, (low, high), settings.upsampling), settings.spacing_mm, moved

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from curation.harmonize.foreground import find_foreground
 from curation.harmonize.n4 import correct_bias
 from curation.harmonize.nyul import apply_nyul
-from curation.harmonize.orientation import reorient_to_ras
+from curation.harmonize.orientation import reorient_to_ras, spacing_of
 from curation.harmonize.resample import resample_volume, resampled_affine
 from curation.harmonize.white_stripe import apply_white_stripe
 from curation.harmonize.zscore import robust_z, spread_min_max
@@ -27,7 +27,7 @@ def harmonize_mr(
         settings: bias field, target spacing or none, foreground, intensity scale and clip.
     """
     upright, affine = reorient_to_ras(volume, affine)
-    spacing_mm = _spacing_of(affine)
+    spacing_mm = spacing_of(affine)
     if settings.bias_field == "n4":
         upright = correct_bias(upright, spacing_mm, settings.bias_shrink)
     if settings.spacing_mm is not None:
@@ -55,8 +55,3 @@ def scale_intensity(volume: Pixels, spacing_mm: tuple[float, ...], settings: MrS
     else:
         scaled = apply_white_stripe(values, values[mask], settings.white_matter_peak)
     return np.clip(scaled, -settings.clip_z, settings.clip_z)
-
-
-def _spacing_of(affine: npt.NDArray[np.float64]) -> tuple[float, ...]:
-    """Return the spacing of slices, rows, columns."""
-    return tuple(float(step) for step in np.linalg.norm(affine[:3, :3], axis=0)[::-1])

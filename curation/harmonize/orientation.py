@@ -19,3 +19,8 @@ def reorient_to_ras(volume: Pixels, affine: npt.NDArray[np.float64]) -> tuple[Pi
     turned = nib.orientations.apply_orientation(volume.transpose(2, 1, 0), orientation)
     moved = affine @ nib.orientations.inv_ornt_aff(orientation, volume.shape[::-1])
     return np.ascontiguousarray(turned.transpose(2, 1, 0)), moved
+
+
+def spacing_of(affine: npt.NDArray[np.float64]) -> tuple[float, ...]:
+    """Return the spacing of slices, rows, columns of a `(4, 4)` affine, voxel index (column, row, slice) to millimetres."""
+    return tuple(float(step) for step in np.linalg.norm(affine[:3, :3], axis=0)[::-1])

@@ -83,6 +83,22 @@ def test_a_window_of_the_recipe_clips_the_volume() -> None:
     assert (made.pixels.min(), made.pixels.max(), made.value_unit) == (0, 80, "HU")
 
 
+def test_a_ct_is_turned_to_ras_on_request_with_its_label_map() -> None:
+    """A volume whose columns run to the left: the marked corner keeps its place in the patient."""
+    affine = np.diag([-1.0, -1.0, 2.0, 1.0])
+    volume, mask = np.full((3, 4, 5), -1000.0), np.zeros((3, 4, 5), np.uint8)
+    volume[0, 0, 0], mask[0, 0, 0] = 500, 7
+    made = harmonize(
+        Acquired(volume, "CT", "p", (2.0, 1.0, 1.0), affine, label_map=mask), HarmonizeSettings(ct=CtSettings(spacing_mm=(2, 1, 1), orientation="ras"))
+    )
+    assert made.affine is not None
+    assert (np.diag(made.affine)[:3] > 0).all()
+    assert made.pixels[0, 3, 4] == 500
+    assert made.label_map is not None
+    assert made.label_map[0, 3, 4] == 7
+    np.testing.assert_allclose(made.affine @ [4, 3, 0, 1], affine @ [0, 0, 0, 1])
+
+
 @pytest.mark.parametrize("values", [(0.0, 4095.0), (-9000.0, 100.0), (float("nan"), 1.0)])
 def test_values_that_are_no_hounsfield_units_are_refused_on_request(values: tuple[float, float]) -> None:
     """No air, beyond what a CT stores, no number."""
