@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from curation.deidentify import conformance
 from curation.records import column_table
 
 HERE = Path(__file__).parent
@@ -19,7 +20,18 @@ schema and the data contract are made from there. Columns marked * are never emp
 
 def pages() -> dict[str, str]:
     """Return the generated pages by file name."""
-    return {"record.md": RECORD.format(table=column_table())}
+    return {"record.md": RECORD.format(table=column_table()), "deidentification.md": deidentification()}
+
+
+def deidentification() -> str:
+    """Return the page for whoever has to sign that images may leave the house."""
+    parts = {
+        "codes": conformance.code_table(),
+        "refused": conformance.refusal_rows(),
+        "private": conformance.private_rows(),
+        "table": conformance.conformance_table(),
+    }
+    return (HERE / "templates" / "deidentification.md").read_text().format(**parts)
 
 
 if __name__ == "__main__":

@@ -13,12 +13,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from curation.deidentify import options
 from curation.deidentify.options import DeidentifySettings
+from curation.deidentify.private import SAFE
+from curation.deidentify.routing import REFUSED
 from curation.deidentify.rules import Action, action_on
 
 TABLE = Path(__file__).with_name("ps315.csv")
 OPTIONS = ("clean_descriptors", "retain_longitudinal_modified_dates", "retain_patient_characteristics", "retain_device_identity", "retain_safe_private")
 CODES: dict[Action, str] = {"kept": "K", "cleaned": "C", "replaced": "U", "emptied": "Z", "removed": "X"}
+OPTION_CODES = (
+    ("always", options.BASIC), ("always, for images: text is covered, or, without `clean_pixel_data`, refused", options.CLEAN_PIXELS), ("always", options.CLEAN_GRAPHICS),
+    ("clean_descriptors", options.CLEAN_DESCRIPTORS), ("retain_longitudinal_modified_dates", options.MODIFIED_DATES),
+    ("retain_patient_characteristics", options.PATIENT_CHARACTERISTICS), ("retain_device_identity", options.DEVICE_IDENTITY),
+    ("retain_safe_private", options.SAFE_PRIVATE),
+)  # fmt: skip
 EVERYTHING = DeidentifySettings(
     clean_descriptors=True, retain_longitudinal_modified_dates=True, retain_patient_characteristics=True, retain_device_identity=True, retain_safe_private=True
 )
@@ -85,6 +94,31 @@ def conformance_table() -> str:
             ours[1] = "C"
         lines.append(f"| {_shown(row.tag)} | {row.name} | {row.basic} | {options} | {ours[0]} | {ours[1]} |")
     return "\n".join(lines)
+
+
+def code_table() -> str:
+    """Return in Markdown which option of the recipe claims which code."""
+    lines = ["| code | PS3.15 | in `[deidentify]` |", "|---|---|---|"]
+    for option, code in OPTION_CODES:
+        default = "" if option not in DeidentifySettings.model_fields else f" (default: {str(DeidentifySettings.model_fields[option].default).lower()})"
+        lines.append(f"| {code.value} | {code.meaning} | {f'`{option}`' if default else option}{default} |")
+    return "\n".join(lines)
+
+
+def refusal_rows() -> str:
+    """Return the lines of a table of the objects that are refused by name."""
+    reasons: dict[str, list[str]] = {}
+    for words, code, reason in REFUSED:
+        kinds = reasons.setdefault(f"{code}|{reason}", [])
+        kinds.append(words.strip())
+    return "\n".join(f"| `{key.split('|')[0]}` | {', '.join(kinds)} | {key.split('|')[1]} |" for key, kinds in reasons.items())
+
+
+def private_rows() -> str:
+    """Return the lines of a table of the private elements that may stay."""
+    return "\n".join(
+        f"| {group:04X} | {creator} | {', '.join(f'xx{number:02X} ({vr})' for number, vr in elements.items())} |" for (group, creator), elements in SAFE.items()
+    )
 
 
 def _shown(tag: str) -> str:
