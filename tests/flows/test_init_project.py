@@ -88,6 +88,7 @@ def test_every_commented_value_of_the_template_is_the_default(tmp_path: Path) ->
     content.pop("services")
     assert content["gaps"].pop("columns") == ["sex"]
     assert content["harmonize"]["mr"].pop("spacing_mm") == [1.0, 1.0, 1.0]
+    assert content["harmonize"].pop("pt") == {"spacing_mm": [2.0, 2.0, 2.0]}
     assert content["run"].pop("threads") == 1
     content["release"].pop("remote")
     given = Settings(**content).model_dump(exclude={"release": {"remote"}})
