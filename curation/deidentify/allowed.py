@@ -14,7 +14,8 @@ _IMAGE_NUMBERS = frozenset({
     # pixels
     "Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "PixelAspectRatio", "PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleIntercept",
     "RescaleSlope", "WindowCenter", "WindowWidth", "RedPaletteColorLookupTableDescriptor", "GreenPaletteColorLookupTableDescriptor",
-    "BluePaletteColorLookupTableDescriptor", "LUTDescriptor", "LossyImageCompressionRatio", "RecommendedDisplayFrameRate", "FrameTime", "CineRate",
+    "BluePaletteColorLookupTableDescriptor", "LUTDescriptor", "LossyImageCompressionRatio", "RecommendedDisplayFrameRate", "FrameTime",
+    "FrameTimeVector", "CineRate", "TemporalPositionTimeOffset", "NominalCardiacTriggerDelayTime",
     # place
     "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "SliceThickness",
     "SpacingBetweenSlices", "SliceLocation", "EstimatedRadiographicMagnificationFactor", "DistanceSourceToDetector", "DistanceSourceToPatient",
@@ -158,6 +159,7 @@ CODES: dict[str, frozenset[str]] = {
         "CONTRAST_AGENT", "CAVITY", "BRACHY_CHANNEL", "BRACHY_ACCESSORY", "BRACHY_SRC_APP", "BRACHY_CHNL_SHLD", "SUPPORT", "FIXATION", "DOSE_REGION",
         "CONTROL", "DOSE_MEASUREMENT",
     }),
+    "StackID": frozenset(str(number) for number in range(1, 100)),
     "ApprovalStatus": frozenset({"APPROVED", "UNAPPROVED", "REJECTED"}),
 }  # fmt: skip
 
@@ -183,6 +185,7 @@ SEQUENCES = frozenset({
     "DiffusionGradientDirectionSequence", "MRTimingAndRelatedParametersSequence", "MRImageFrameTypeSequence", "CTImageFrameTypeSequence",
     "DerivationImageSequence", "SourceImageSequence", "ReferencedImageSequence", "ReferencedSeriesSequence", "ReferencedInstanceSequence",
     "VOILUTSequence", "ModalityLUTSequence", "DimensionOrganizationSequence", "DimensionIndexSequence", "StudiesContainingOtherReferencedInstancesSequence",
+    "RelatedSeriesSequence", "SourceInstanceSequence", "PredecessorStructureSetSequence",
     "RadiopharmaceuticalInformationSequence", "SequenceOfUltrasoundRegions", "RealWorldValueMappingSequence", "EnergyWindowInformationSequence",
     "EnergyWindowRangeSequence", "RotationInformationSequence", "PhaseInformationSequence", "DetectorInformationSequence", "MRAveragesSequence",
     "MRFOVGeometrySequence", "MRModifierSequence", "DiffusionBMatrixSequence", "TemporalPositionSequence", "CTExposureSequence",

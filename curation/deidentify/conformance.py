@@ -23,7 +23,8 @@ TABLE = Path(__file__).with_name("ps315.csv")
 OPTIONS = ("clean_descriptors", "retain_longitudinal_modified_dates", "retain_patient_characteristics", "retain_device_identity", "retain_safe_private")
 CODES: dict[Action, str] = {"kept": "K", "cleaned": "C", "replaced": "U", "emptied": "Z", "removed": "X"}
 OPTION_CODES = (
-    ("always", options.BASIC), ("always, for images: text is covered, or, without `clean_pixel_data`, refused", options.CLEAN_PIXELS), ("always", options.CLEAN_GRAPHICS),
+    ("always", options.BASIC), ("always, for images: text is covered, or, without `clean_pixel_data`, refused", options.CLEAN_PIXELS),
+    ("always", options.CLEAN_GRAPHICS),
     ("clean_descriptors", options.CLEAN_DESCRIPTORS), ("retain_longitudinal_modified_dates", options.MODIFIED_DATES),
     ("retain_patient_characteristics", options.PATIENT_CHARACTERISTICS), ("retain_device_identity", options.DEVICE_IDENTITY),
     ("retain_safe_private", options.SAFE_PRIVATE),

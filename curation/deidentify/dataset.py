@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 MAX_DEPTH = 8
 EMPTY_BESIDE = {0x30060022: {0x30060036: "CS"}, 0x30060082: {0x300600A4: "CS", 0x300600A6: "PN"}}
 """Elements of type 2 in entries of structure sets (PS3.3 C.8.8.5, C.8.8.8): beside a ROI Number, and beside an Observation Number."""
+SEGMENT_ALGORITHM, SEGMENT_ALGORITHM_NAME, SEGMENT_CODES = 0x00620008, 0x00620009, (0x00620003, 0x0062000F)
+UNKNOWN = Concept("SCT", "261665006", "Unknown")
+"""What a segment is called whose codes are not the standard's: it may not be without (PS3.3 C.8.20.4)."""
 Level = dict[int, bytes]
 
 
@@ -69,9 +72,19 @@ def clean_level(dataset: Dataset, cleaning: Cleaning, depth: int = 0) -> Level:
             clean[tag] = written
     if cleaning.settings.retain_safe_private:
         clean |= safe_elements(dataset)
+    _complete(clean)
+    return clean
+
+
+def _complete(clean: Level) -> None:
+    """Write what entries of segmentations and structure sets may not be without."""
+    if SEGMENT_ALGORITHM in clean and b"AUTOMATIC" in clean[SEGMENT_ALGORITHM]:
+        clean[SEGMENT_ALGORITHM_NAME] = element(SEGMENT_ALGORITHM_NAME, "LO", b"UNKNOWN")
+    if SEGMENT_ALGORITHM in clean:
+        for needed in SEGMENT_CODES:
+            clean.setdefault(needed, sequence(needed, [level(_written_code(UNKNOWN))]))
     for needed, vr in ((empty, vr) for named, beside in EMPTY_BESIDE.items() if named in clean for empty, vr in beside.items()):
         clean.setdefault(needed, element(needed, vr, b""))
-    return clean
 
 
 def _entries(dataset: Dataset, tag: int, rule: Rule, cleaning: Cleaning, depth: int) -> bytes | None:
@@ -90,8 +103,10 @@ CODE_VALUE, CODE_SCHEME, CODE_MEANING = 0x00080100, 0x00080102, 0x00080104
 def _code(entry: Dataset) -> Level:
     """Return the code of an entry with the standard's own words; nothing for a code that it does not have."""
     concept = concept_in(entry)
-    if concept is None:
-        return {}
+    return _written_code(concept) if concept else {}
+
+
+def _written_code(concept: Concept) -> Level:
     return {
         CODE_VALUE: element(CODE_VALUE, "SH", concept.code.encode()),
         CODE_SCHEME: element(CODE_SCHEME, "SH", concept.scheme.encode()),

@@ -37,6 +37,7 @@ class Written(NamedTuple):
 
     place: str
     waiting: str
+    masked_px: int = 0
 
 
 class Answer(NamedTuple):
@@ -113,7 +114,7 @@ def _write(new: NewFile, out: Path) -> Written:
     waiting = uuid.uuid4().hex
     with (out / UNFINISHED / waiting).open("wb") as stream:
         stream.writelines(new.parts)
-    return Written(new.place, waiting)
+    return Written(new.place, waiting, new.masked_px)
 
 
 def settle(written: Written, out: Path) -> bool:

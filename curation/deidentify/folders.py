@@ -38,6 +38,8 @@ class DeidentifyReport:
         skipped: no images, links, devices.
         refused: files that were not written, the first 10,000 of them.
         reasons: how many files were refused, by code.
+        masked: cleaned files in which burned-in text was covered.
+        masked_px: pixels that were covered in them.
     """
 
     found: int
@@ -46,6 +48,8 @@ class DeidentifyReport:
     skipped: int
     refused: tuple[Refusal, ...]
     reasons: dict[str, int]
+    masked: int = 0
+    masked_px: int = 0
 
 
 @dataclass
@@ -95,7 +99,14 @@ def deidentify_files(
             out.rmdir()
     counts = tally.counts
     return DeidentifyReport(
-        counts["found"], counts["cleaned"], counts["duplicates"], counts["skipped"], tuple(tally.refused), dict(sorted(tally.reasons.items()))
+        found=counts["found"],
+        cleaned=counts["cleaned"],
+        duplicates=counts["duplicates"],
+        skipped=counts["skipped"],
+        refused=tuple(tally.refused),
+        reasons=dict(sorted(tally.reasons.items())),
+        masked=counts["masked"],
+        masked_px=counts["masked_px"],
     )
 
 
@@ -166,3 +177,7 @@ def _account(found: Found, answer: Answer, out: Path, tally: _Tally) -> None:
         tally.refuse(Refusal(name_of(Path(found.real)), error.code, error.reason))
         return
     tally.counts["cleaned" if any(is_new) else "duplicates"] += 1
+    if any(is_new):
+        masked_px = sum(written.masked_px for written in answer.written)
+        tally.counts["masked"] += masked_px > 0
+        tally.counts["masked_px"] += masked_px

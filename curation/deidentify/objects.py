@@ -27,10 +27,11 @@ Part = bytes | memoryview
 
 
 class NewFile(NamedTuple):
-    """Where a new file goes below the output folder, and its bytes in order."""
+    """Where a new file goes below the output folder, its bytes in order, and how many pixels were covered because they showed text."""
 
     place: str
     parts: tuple[Part, ...]
+    masked_px: int = 0
 
 
 def clean_dicom(path: Path, key: bytes, settings: DeidentifySettings) -> NewFile:
@@ -66,15 +67,16 @@ def clean_object(dataset: Dataset, kind: ObjectKind, key: bytes, settings: Deide
             refuse_faces(dataset, settings)
         write_identity(clean, dataset, cleaning, kind)
         pixels: tuple[Part, ...] = ()
+        masked_px: list[int] = []
         if kind != "contours":
-            content = write_pixels(clean, dataset, partial(_hide_text, dataset, settings)) if kind == "image" else write_pixels(clean, dataset)
+            content = write_pixels(clean, dataset, partial(_hide_text, dataset, settings, masked_px)) if kind == "image" else write_pixels(clean, dataset)
             pixels = (pixel_header(content, int(dataset.BitsAllocated)), content, b"\0" * (len(content) % 2))
         if kind == "image":
             put(clean, "BurnedInAnnotation", "NO")
         write_method(clean, settings, method_codes(settings, pixels_were_read=kind == "image"))
         names = [text_of(dataset, name) for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")]
         study, series, instance = (pseudonym(key, "name", uid) for uid in names)
-        return NewFile(f"{study}/{series}/{instance}.dcm", (meta_bytes(clean) + level(clean), *pixels))
+        return NewFile(f"{study}/{series}/{instance}.dcm", (meta_bytes(clean) + level(clean), *pixels), sum(masked_px))
 
 
 def refuse_faces(dataset: Dataset, settings: DeidentifySettings) -> None:
@@ -93,8 +95,10 @@ def refuse_faces(dataset: Dataset, settings: DeidentifySettings) -> None:
         raise ImageError("FACE_RISK", "a thin slice of a head, from which a face can be drawn; `accept_face_risk` lets it pass")
 
 
-def _hide_text(dataset: Dataset, settings: DeidentifySettings, frames: Pixels) -> Pixels:
-    """Return the frames with burned-in text covered; the same array when there is none."""
+def _hide_text(dataset: Dataset, settings: DeidentifySettings, masked_px: list[int], frames: Pixels) -> Pixels:
+    """Return the frames with burned-in text covered, the same array when there is none, and add the number of covered pixels to `masked_px`."""
     from curation.visible.header_word import clear_text
 
-    return clear_text(dataset, frames, clean_pixels=settings.clean_pixel_data).frames
+    cleared = clear_text(dataset, frames, clean_pixels=settings.clean_pixel_data)
+    masked_px.append(cleared.masked_px)
+    return cleared.frames

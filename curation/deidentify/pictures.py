@@ -20,6 +20,7 @@ from curation.errors import ImageError
 from curation.pixels import Pixels, encode_png
 from curation.pseudonyms import pseudonym
 from curation.raster import read_raster
+from curation.visible.burned_in import Cleared, clear_frames
 
 COLOUR, GRAY = "XC", "OT"
 
@@ -33,11 +34,12 @@ def clean_raster(path: Path, key: bytes, settings: DeidentifySettings) -> Iterat
     content = path.read_bytes()
     identifiers = collect(Source(word, "id") for part in path.parts[-3:] for word in re.split(r"\s+", part) if word)
     for pixels in _pages(content):
-        written = encode_png(_without_text(pixels, settings))
+        cleared = _without_text(pixels, settings)
+        written = encode_png(np.asarray(cleared.frames[0]))
         name = pseudonym(key, "name", hashlib.sha256(written).hexdigest())
         place = f"raster/{name}.png"
         refuse_bytes((), place, identifiers)
-        yield NewFile(place, (written,))
+        yield NewFile(place, (written,), cleared.masked_px)
 
 
 def _pages(content: bytes) -> Iterator[Pixels]:
@@ -53,15 +55,13 @@ def _pages(content: bytes) -> Iterator[Pixels]:
         yield np.ascontiguousarray(pixels[..., 0]) if is_gray else pixels
 
 
-def _without_text(pixels: Pixels, settings: DeidentifySettings) -> Pixels:
+def _without_text(pixels: Pixels, settings: DeidentifySettings) -> Cleared:
     """Return a picture with burned-in text covered.
 
     Raises:
         ImageError: BURNED_IN_TEXT, when text stays or is not to be covered.
     """
-    from curation.visible.burned_in import clear_frames
-
     cleared = clear_frames(pixels[None], read_whole=False)
     if cleared.masked_px and not settings.clean_pixel_data:
         raise ImageError("BURNED_IN_TEXT", "text is burned into the pixels")
-    return np.asarray(cleared.frames[0])
+    return cleared

@@ -49,7 +49,7 @@ def write_pixels(clean: Level, dataset: Dataset, hide: Masking = as_they_are) ->
         ImageError: the pixels are missing, cut short, not described, or cannot be decoded.
     """
     if int(dataset.get("BitsAllocated") or 0) == 1:
-        return _bits(clean, dataset)
+        return _bits(clean, dataset, hide)
     content = _copied(clean, dataset, hide)
     if content is None:
         content = _decoded(clean, dataset, hide(decode_frames(dataset)))
@@ -139,8 +139,8 @@ def _decoded(clean: Level, dataset: Dataset, frames: Pixels) -> bytes:
     return np.ascontiguousarray(values, values.dtype.newbyteorder("<")).tobytes()
 
 
-def _bits(clean: Level, dataset: Dataset) -> bytes:
-    """Return the values of a binary segmentation, eight to a byte; the bits behind the last value are zero."""
+def _bits(clean: Level, dataset: Dataset, hide: Masking) -> bytes:
+    """Return values of one bit, eight to a byte; the bits behind the last value are zero."""
     if str(dataset.file_meta.TransferSyntaxUID) not in NATIVE_SYNTAXES:
         raise ImageError("NO_DECODER", "binary pixels in a compressed or big-endian form")
     count = int(dataset.Rows) * int(dataset.Columns) * frames_of(dataset)
@@ -148,5 +148,8 @@ def _bits(clean: Level, dataset: Dataset) -> bytes:
     expected = (count + 7) // 8
     _check_length(len(content), expected, frames_of(dataset))
     _describe(clean, samples=1, photometric="MONOCHROME2", planar=None, bits=(1, 1), is_signed=False)
+    if hide is not as_they_are:
+        shown = np.unpackbits(np.frombuffer(content, np.uint8), count=count, bitorder="little").reshape(-1, int(dataset.Rows), int(dataset.Columns)) * 255
+        content = np.packbits(hide(shown) > 127, bitorder="little").tobytes()
     last = content[expected - 1] & ((1 << (count - 8 * (expected - 1))) - 1)
     return content[: expected - 1] + bytes([last])

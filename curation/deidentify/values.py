@@ -6,7 +6,6 @@ Values come and go as they lie in a little-endian file, so numbers are looked at
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 import numpy as np
 
@@ -119,8 +118,3 @@ def table(raw: bytes, descriptor: bytes | None) -> bytes | None:
     entries, bits = int.from_bytes(descriptor[:2], "little") or 1 << 16, int.from_bytes(descriptor[4:], "little")
     size_bytes = entries * (2 if bits > 8 or len(raw) >= 2 * entries else 1)
     return raw[: size_bytes + size_bytes % 2]
-
-
-def joined(parts: Iterable[str]) -> bytes:
-    r"""Return a value of several parts."""
-    return "\\".join(parts).encode("ascii")
