@@ -45,6 +45,8 @@ def show_deidentify(report: DeidentifyReport, target: Path) -> None:
         f"[bold]De-identified[/] {report.found:,} files = {report.cleaned:,} cleaned into {target}, {report.duplicates:,} duplicates, "
         f"{report.skipped:,} skipped (no images), {refused:,} refused"
     )
+    if report.masked:
+        out().print(f"Text was covered in {report.masked:,} of them, {report.masked_px:,} pixels in all")
     out().print("Burned-in text and faces are looked for by programs, and programs miss some: look at a sample before you pass the files on.")
     if report.reasons:
         out().print(table("Refused", list(report.reasons.items()), "code", "files"))
