@@ -11,10 +11,12 @@ import json
 import re
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from adaptation.embeddings import Embedded, embed_rows
@@ -22,6 +24,7 @@ from adaptation.encoders import Encoder, Features, load_encoder
 from adaptation.probe import save_probes
 from adaptation.recipe import FinetuneSettings
 from adaptation.site_correction import fit_correction
+from adaptation.site_proof import HARMONIZED, SiteProof, prove_task
 from adaptation.tasks import PREDICTIONS_SCHEMA, UNCERTAINTY_SCHEMA, Classes, TaskResult, find_classes, fit_task
 from curation.manifest import write_bytes
 from curation.modalities import with_task
@@ -101,18 +104,27 @@ def _train(project: Project, opened: Version, settings: FinetuneSettings, folder
     wanted = rows.filter(pl.col("task").is_in(modelled))
     embedded = embed_rows(wanted, opened.pixels, encoder, project.models, folder, progress)
     results: dict[str, TaskResult] = {}
+    proofs: list[SiteProof] = []
     with threadpool_limits(encoder.threads):
         for done, task in enumerate(modelled):
             progress(done, len(modelled), f"training {task}")
             mask = (wanted["task"] == task).to_numpy()
-            features, notes = _correct(wanted.filter(mask), embedded.features[mask], settings, folder / f"combat-{task}.safetensors")
-            results[task] = fit_task(wanted.filter(mask), features, classes[task], settings)
+            own, features = wanted.filter(mask), embedded.features[mask]
+            corrected, notes = _correct(own, features, settings, folder / f"combat-{task}.safetensors")
+            results[task] = fit_task(own, corrected, classes[task], settings)
             results[task].summary["notes"] += notes
+            proofs += [prove_task(task, own.filter(origin="acquired"), {HARMONIZED: features[_is_real(own)]}, "label", settings)] if notes else []
     _write_tables(results, folder)
     save_probes({task: result.probe for task, result in results.items()}, folder / MODEL, {"version": opened.name, "encoder_sha256": encoder.sha256})
     metrics = _describe_run(opened, settings, encoder, embedded, results, classes, wanted)
+    if proofs:
+        metrics["harmonization"] = {"tasks": [asdict(proof) for proof in proofs], "notes": []}
     metrics["seconds"] = round(time.perf_counter() - started, 3)
     write_bytes((json.dumps(metrics, indent=1, sort_keys=True, allow_nan=False) + "\n").encode(), folder / METRICS)
+
+
+def _is_real(rows: pl.DataFrame) -> npt.NDArray[np.bool_]:
+    return (rows["origin"] == "acquired").to_numpy()
 
 
 def _correct(rows: pl.DataFrame, features: Features, settings: FinetuneSettings, path: Path) -> tuple[Features, list[str]]:

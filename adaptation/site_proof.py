@@ -25,7 +25,8 @@ from curation.errors import UsageError
 
 Target = Literal["site", "label", "label within sites"]
 Triple = tuple[float | None, float | None, float | None]
-COMBAT = "harmonized pixels + ComBat"
+PLAIN, HARMONIZED = "plain pixels", "harmonized pixels"
+COMBAT = f"{HARMONIZED} + ComBat"
 ENOUGH_PATIENTS = 30
 MOST_NAMED = 3
 
@@ -140,9 +141,9 @@ def _measure(task: str, column: str, label: str, cohort: _Cohort) -> SiteProof:
 def _why_not(cohort: _Cohort, sites: dict[str, int], labels: dict[str, int]) -> str | None:
     """Return why nothing can be measured, or None."""
     if len(sites) < 2:
-        return f"{len(sites)} site with enough labelled train images: nothing to compare"
+        return "fewer than two sites have enough labelled train images: nothing to compare"
     if len(labels) < 2:
-        return f"{len(labels)} label with enough train images: nothing that could be hurt can be measured"
+        return "fewer than two labels have enough train images: there is nothing whose harm could be measured"
     if len(np.unique(cohort.sites[cohort.side("test")])) < 2:
         return "the test patients come from fewer than two sites: nothing to measure on"
     return None

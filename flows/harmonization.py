@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from curation.pixels import Pixels
     from curation.recipe import HarmonizeSettings
 
-PLAIN, HARMONIZED = "plain pixels", "harmonized pixels"
 WORKING = "working"
 SITE_COLUMNS = ("site", "manufacturer", "model_name", "source")
 
@@ -125,7 +124,7 @@ def _prove(work: Work, images: _Images, column: str, label: str, with_plain: boo
     from threadpoolctl import threadpool_limits
 
     from adaptation.encoders import load_encoder
-    from adaptation.site_proof import prove_task
+    from adaptation.site_proof import HARMONIZED, prove_task
 
     settings = work.settings.finetune.model_copy(update={"combat": column})
     counted = [prove_task(task, images.rows.filter(task=task), {}, label, settings) for task in sorted(images.rows["task"].unique())]
@@ -154,6 +153,7 @@ def _embed(work: Work, rows: pl.DataFrame, read: Callable[[dict[str, Any]], Pixe
 
 def _add_plain(work: Work, rows: pl.DataFrame, features: dict[str, Features], encoder: Encoder, notes: list[str]) -> tuple[pl.DataFrame, dict[str, Features]]:
     """Return the rows that also the plain recipe kept, with the features of both; as they are when there is nothing to compare with."""
+    from adaptation.site_proof import HARMONIZED, PLAIN
     from curation.harmonize.plain import plain_settings
 
     plain = plain_settings(work.settings.harmonize)
@@ -179,13 +179,16 @@ def _without_path(error: CuraloopError) -> str:
 @contextmanager
 def _ingest_again(work: Work, settings: HarmonizeSettings, name: str) -> Iterator[_Images]:
     """Yield the images of the sources under another recipe; they lie in `workspace/harmonize/<name>` and are read once."""
+    from curation.expanding import as_folders
     from curation.ingest import ingest
     from curation.manifest import read_manifest
-    from flows.executors import open_executor
+    from flows.executors import Caps, open_executor
 
-    scratch = Project(work.project.workspace / "harmonize" / name)
-    with scratch.writing("harmonize"), open_executor(work.settings.run.executor) as executor:
-        ingest(scratch, work.settings.source, settings, read_key(work.project), executor, work.progress)
+    scratch, run = Project(work.project.workspace / "harmonize" / name), work.settings.run
+    caps = Caps(seconds=run.job_timeout_s, memory_bytes=int(run.worker_memory_gb * 2**30))
+    sources = as_folders(work.project, work.settings.source)  # what a PACS gave lies in the inbox
+    with scratch.writing("harmonize"), open_executor(run.executor, caps) as executor:
+        ingest(scratch, sources, settings, read_key(work.project), executor, work.progress)
     with _reader(scratch) as read:
         yield _Images(name, read_manifest(scratch.manifest).sort("image_id"), read)
 

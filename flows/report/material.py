@@ -37,7 +37,7 @@ class Material:
         parent_metrics: that of the version before.
         differences: the paired comparison of both models on the test images that both have seen; empty without two models.
         ledger: decisions up to this version.
-        harmonization: the newest proof of `curaloop harmonize --report` on this version, empty without one.
+        harmonization: the proof of `curaloop harmonize --report` on this version, else of a fine-tuning with ComBat, else empty.
     """
 
     settings: Settings
@@ -74,7 +74,7 @@ def gather(project: Project, version: Version) -> Material:
         parent_metrics=_read_metrics(_newest_model(project, release["parent"])),
         differences=_compare(_newest_model(project, release["parent"]), _newest_model(project, version.name)),
         ledger=_ledger_until(project, release["ledger_head"]),
-        harmonization=read_proof(project, version.name),
+        harmonization=read_proof(project, version.name) or _read_metrics(_newest_model(project, version.name)).get("harmonization", {}),
     )
 
 

@@ -138,7 +138,7 @@ def test_synthetic_images_have_no_site_and_stay() -> None:
         correction.apply(made.with_columns(origin=pl.lit("acquired")), features[:3])
 
 
-@pytest.mark.parametrize(("column", "reason"), [("site", "1 site"), ("label", "1 label")])
+@pytest.mark.parametrize(("column", "reason"), [("site", "two sites"), ("label", "two labels")])
 def test_what_cannot_be_measured_says_why(column: str, reason: str) -> None:
     """One site, or one label: no numbers, one sentence."""
     rows, features = a_planted_cohort()

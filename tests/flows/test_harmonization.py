@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from adaptation.finetune import read_metrics
+from adaptation.site_proof import HARMONIZED, PLAIN
 from curation.errors import RecipeError, UsageError
 from curation.pixels import encode_png
 from flows import stages
-from flows.harmonization import HARMONIZED, PLAIN, read_proof, run_harmonize_fit, run_harmonize_report
+from flows.harmonization import read_proof, run_harmonize_fit, run_harmonize_report
 from flows.init_project import init_project
 from flows.report.write_report import write_report
 from flows.settings import read_settings
@@ -85,7 +86,10 @@ def test_combat_is_an_option_of_the_fine_tuning(tmp_path: Path) -> None:
     corrected = stages.run_finetune(Work(work.project, work.settings.model_copy(update={"finetune": on})))
     assert corrected.folder != plain.folder
     assert (Path(corrected.folder) / "combat-colour-2d.safetensors").is_file()
-    assert "ComBat took the part of 2 values of 'site'" in " ".join(read_metrics(Path(corrected.folder))["tasks"]["colour-2d"]["notes"])
+    metrics = read_metrics(Path(corrected.folder))
+    assert "ComBat took the part of 2 values of 'site'" in " ".join(metrics["tasks"]["colour-2d"]["notes"])
+    assert metrics["harmonization"]["tasks"][0]["effects"]
+    assert 'id="table-harmonization"' in write_report(work.project).read_text()
 
 
 def test_a_fitted_reference_is_applied_by_naming_its_file(tmp_path: Path) -> None:
