@@ -52,8 +52,27 @@ def read_lines(image: Gray, scale: float | None = None) -> list[Line]:
     sized = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC) if scale != 1 else image
     framed = cv2.copyMakeBorder(sized, MARGIN_PX, MARGIN_PX, MARGIN_PX, MARGIN_PX, cv2.BORDER_CONSTANT, value=_border_of(image))
     bgr = cv2.cvtColor(framed, cv2.COLOR_GRAY2BGR if framed.ndim == 2 else cv2.COLOR_RGB2BGR)
-    found, _ = _engine()(bgr)
-    return [Line(text, float(confidence), (np.asarray(corners, np.float32) - MARGIN_PX) / np.float32(scale)) for corners, text, confidence in found or []]
+    found = _run(bgr)
+    return [Line(text, float(confidence), (np.asarray(corners, np.float32) - MARGIN_PX) / np.float32(scale)) for corners, text, confidence in found]
+
+
+def _run(bgr: npt.NDArray[Any]) -> list[Any]:
+    """Return corners, text and confidence of every line; what the engine raises is turned into what a worker expects.
+
+    Raises:
+        MemoryError: the engine gets no memory.
+        RuntimeError: it fails otherwise.
+    """
+    from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
+    from rapidocr_onnxruntime.utils.infer_engine import ONNXRuntimeError
+
+    try:
+        found, _ = _engine()(bgr)
+    except (ONNXRuntimeError, Fail, RuntimeException) as error:
+        if "alloc" in str(error):
+            raise MemoryError from None
+        raise RuntimeError("the reader of letters failed") from None
+    return found or []
 
 
 def _scale_of(image: Gray) -> float:
