@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from curation.deidentify import values
+from curation.deidentify import csa, values
 from curation.deidentify.little_endian import element, raw_value
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ CODES = {
     "SIEMENS MR HEADER": frozenset({"NONE", "DIRECTIONAL", "BMATRIX", "ISOTROPIC"}),
     "Philips Imaging DD 001": frozenset({"P", "M", "S", "I", "N", "O"}),
 }
+SAFE[csa.GROUP, csa.OWNER] = {csa.ELEMENT: "OB"}  # rebuilt from its numbers
 CREATORS = frozenset(creator for _, creator in SAFE)
 
 
@@ -63,6 +64,8 @@ def _creator(dataset: Dataset, owner_tag: int) -> str:
 
 def _checked(vr: str, creator: str, dataset: Dataset, tag: int) -> bytes | None:
     stated, raw = raw_value(dataset, tag)
+    if creator == csa.OWNER:
+        return csa.rebuilt(raw)
     if stated not in ("", "UN", vr):
         return None
     return values.codes(raw, CODES.get(creator, frozenset())) if vr == "CS" else values.numbers(vr, raw)

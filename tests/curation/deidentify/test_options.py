@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from datetime import datetime
 from typing import Any
 
@@ -80,6 +81,35 @@ def test_safe_private_numbers_stay_when_asked_for() -> None:
     assert [kept[number].value for number in (0x0A, 0x0C, 0x0D)] == [36, 1000, "DIRECTIONAL"]
     assert len([tag for tag in clean.keys() if tag.is_private]) == 5  # noqa: SIM118
     assert "113111" in codes_of(clean)
+
+
+def a_csa_header(**tags: list[str]) -> bytes:
+    """Return a CSA header of the second format with texts as values."""
+    content = b"SV10\4\3\2\1" + struct.pack("<2I", len(tags), 77)
+    for name, items in tags.items():
+        vr = b"LO" if name == "PatientHint" else b"FD"
+        content += struct.pack("<64si4s3i", name.encode(), len(items), vr, 4, len(items), 77)
+        for item in items:
+            text = item.encode() + b"\0"
+            content += struct.pack("<4i", len(text), len(text), 77, len(text)) + text + b"\0" * (-len(text) % 4)
+    return content
+
+
+def test_the_csa_header_of_a_mosaic_is_rebuilt_from_its_numbers() -> None:
+    """Direction and number of tiles stay; texts, huge numbers and what lies between go; without the option all of it."""
+    from nibabel.nicom.csareader import read
+
+    old = a_csa_header(SliceNormalVector=["0.0", "0.6", "0.8"], PatientHint=["Quastenflosser"], NumberOfImagesInMosaic=["36"], B_value=["777000123"])
+    original = a_dataset()
+    original.private_block(0x0029, "SIEMENS CSA HEADER", create=True).add_new(0x10, "OB", old)
+    assert 0x00291010 not in clean_dataset(original)
+    new = clean_dataset(original, retain_safe_private=True)[0x00291010].value
+    tags = read(new)["tags"]
+    assert {name: tag["items"] for name, tag in tags.items()} == {"SliceNormalVector": [0.0, 0.6, 0.8], "NumberOfImagesInMosaic": [36]}
+    assert b"777" not in new
+    assert b"uasten" not in new
+    original[0x00291010].value = b"SV10 Quastenflosser"
+    assert 0x00291010 not in clean_dataset(original, retain_safe_private=True)
 
 
 @pytest.mark.parametrize(
