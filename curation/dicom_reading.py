@@ -11,6 +11,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 4 << 30
 MAX_INFLATED_BYTES = 64 << 20
 MAX_INFLATION = 100
+LOGGER = logging.getLogger("pydicom")
+_silenced: ContextVar[bool] = ContextVar("silenced", default=False)
+"""An outer `guarded` silences already: asking for it again would cost more than reading an element."""
 RUST_PANIC = "PanicException"
 """The RLE decoder is written in Rust, and its panics are no `Exception` and cannot be imported."""
 
@@ -44,12 +48,16 @@ def guarded(code: str = "CORRUPT", reason: str = "an element of the file cannot 
     """Silence pydicom and turn what it raises into an `ImageError` that quotes nothing of the file."""
     from pydicom.errors import BytesLengthException, InvalidDicomError
 
-    logger = logging.getLogger("pydicom")
-    was_disabled, logger.disabled = logger.disabled, True
+    is_inner = _silenced.get()
+    token = _silenced.set(True)
+    was_disabled, LOGGER.disabled = LOGGER.disabled, True
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        if is_inner:
             yield
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
     except OSError as error:
         if error.errno is None:  # a decoder's word on the bytes, not the system's on the file
             raise ImageError(code, f"{reason} ({type(error).__name__})") from None
@@ -65,7 +73,8 @@ def guarded(code: str = "CORRUPT", reason: str = "an element of the file cannot 
             raise
         raise ImageError(code, f"{reason} (panic)") from None
     finally:
-        logger.disabled = was_disabled
+        LOGGER.disabled = was_disabled
+        _silenced.reset(token)
 
 
 def open_dataset(path: Path, tags: list[str] | None = None, read: Callable[[Path], bytes | memoryview] = Path.read_bytes) -> Dataset:

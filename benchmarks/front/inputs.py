@@ -16,6 +16,8 @@ ROOT_UID = "1.2.826.0.1.3680043.8.498.77"
 SLICES, SIZE_PX = 200, 512
 SPACING_MM = (1.25, 0.7, 0.7)
 NOISE_HU = 18.0
+SIZES_PX = ((224, 224), (256, 256), (299, 299), (240, 320), (300, 400), (384, 384), (336, 448), (448, 336))
+"""Rows and columns of the photographs: a camera has one size, a folder a few."""
 
 
 def make_ct_series(folder: Path, slices: int = SLICES, series: int = 1) -> None:
@@ -87,22 +89,22 @@ def _ct_values(series: int, number: int, slices: int) -> dict[str, object]:
 
 
 def make_photographs(folder: Path, count: int, first: int = 0) -> None:
-    """Write `count` unlike images of 224 to 448 px, three JPEG (quality 90, 4:2:0, colour) to one PNG (gray), in folders of 500."""
+    """Write `count` unlike images of eight sizes from 224 to 448 px, three JPEG (quality 90, 4:2:0, colour) to one PNG (gray), in folders of 500."""
     from PIL import Image
 
     field = _texture()
     for number in range(first, first + count):
         random = np.random.default_rng(number)
-        height, width = (int(side) for side in random.integers(224, 449, 2))
+        height, width = SIZES_PX[number % len(SIZES_PX)]
         top, left = (int(place) for place in random.integers(0, field.shape[0] - 450, 2))
         crop = field[top : top + height, left : left + width, :] * random.uniform(0.6, 1.0) + random.uniform(0, 40)
         pixels = np.clip(crop + random.normal(0, 4, (height, width, 1)), 0, 255).astype(np.uint8)
-        image = Image.fromarray(pixels) if number % 4 else Image.fromarray(pixels[..., 0])
+        image = Image.fromarray(pixels) if number // 8 % 4 else Image.fromarray(pixels[..., 0])
         content = io.BytesIO()
-        image.save(content, "JPEG" if number % 4 else "PNG", quality=90, compress_level=6)
+        image.save(content, "JPEG" if number // 8 % 4 else "PNG", quality=90, compress_level=6)
         place = folder / f"{number // 500:04d}"
         place.mkdir(parents=True, exist_ok=True)
-        (place / f"image-{number:07d}.{'jpg' if number % 4 else 'png'}").write_bytes(content.getvalue())
+        (place / f"image-{number:07d}.{'jpg' if number // 8 % 4 else 'png'}").write_bytes(content.getvalue())
 
 
 def _texture(size: int = 2048) -> npt.NDArray[np.float32]:

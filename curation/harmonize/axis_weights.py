@@ -38,7 +38,10 @@ def axis_weights(lines: int, size: int, factor: float, upwards: Upwards = "linea
         row, column, weight = _covered(lines, size, factor)
     else:
         row, column, weight = _between(lines, size, factor, upwards)
-    return csr_array((weight.astype(np.float32), (row, column)), shape=(size, lines))
+    ends = np.searchsorted(row, np.arange(size + 1))
+    weights = csr_array((weight.astype(np.float32), column, ends), shape=(size, lines))
+    weights.sum_duplicates()  # beyond the border, the same line is taken again
+    return weights
 
 
 def _covered(lines: int, size: int, factor: float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Vector]:
