@@ -22,6 +22,7 @@ MOST_LETTERS = 1200
 HALVE_ABOVE_PX = 400
 CELL_PX = (8, 16)
 LEAST_EDGES = 0.13
+LEAST_STEP = 20
 
 
 class Box(NamedTuple):
@@ -56,37 +57,53 @@ def find_candidates(image: Gray) -> list[Box]:
     import cv2
 
     found: list[Box] = []
-    for plane, operation in _planes(image):
-        found += _find(plane, operation)
+    for plane, operations in _planes(image):
+        found += _find(plane, operations)
         size, factor = max(plane.shape), 1
         while size > HALVE_ABOVE_PX * factor and factor < 4:
             factor *= 2
             plane = np.asarray(cv2.resize(plane, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
-            found += [Box(*(factor * number for number in box)) for box in _find(plane, operation)]
+            found += [Box(*(factor * number for number in box)) for box in _find(plane, operations)]
     return found
 
 
-def _planes(image: Gray) -> list[tuple[Gray, int]]:
-    """Return gray pictures, and by which operation strokes stand out in each: light ones (top-hat) or dark ones (black-hat)."""
+def _planes(image: Gray) -> list[tuple[Gray, tuple[int, ...]]]:
+    """Return gray pictures, and by which operations strokes stand out in each: light ones (top-hat) or dark ones (black-hat)."""
     import cv2
 
+    both = (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)
     if image.ndim == 2:
-        return [(image, cv2.MORPH_TOPHAT), (image, cv2.MORPH_BLACKHAT)]
+        return [(image, both)]
     red, green, blue = cv2.split(image)
     gray = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     colour = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
-    return [(gray, cv2.MORPH_TOPHAT), (gray, cv2.MORPH_BLACKHAT), (np.asarray(colour, np.uint8), cv2.MORPH_TOPHAT)]
+    return [(gray, both), (np.asarray(colour, np.uint8), both[:1])]
 
 
-def _find(plane: Gray, operation: int) -> list[Box]:
+def _find(plane: Gray, operations: tuple[int, ...]) -> list[Box]:
     import cv2
 
-    strokes = cv2.morphologyEx(plane, operation, cv2.getStructuringElement(cv2.MORPH_RECT, (STROKE_PX, STROKE_PX)))
-    contrast = max(LEAST_CONTRAST, 3.0 * float(np.asarray(cv2.mean(strokes))[0]))
-    binary = np.asarray(cv2.threshold(strokes, contrast, 255, cv2.THRESH_BINARY)[1], np.uint8)
-    if cv2.countNonZero(binary) < LEAST_PIXELS:
-        return []
-    return _level_lines(binary) + [_turn(box) for box in _level_lines(np.asarray(cv2.transpose(binary), np.uint8))]
+    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (STROKE_PX, STROKE_PX))
+    found: list[Box] = []
+    for operation in operations if _is_sharp(plane) else ():
+        strokes = cv2.morphologyEx(plane, operation, kernel)
+        contrast = max(LEAST_CONTRAST, 3.0 * float(np.asarray(cv2.mean(strokes))[0]))
+        binary = np.asarray(cv2.threshold(strokes, contrast, 255, cv2.THRESH_BINARY)[1], np.uint8)
+        if cv2.countNonZero(binary) >= LEAST_PIXELS:
+            found += _level_lines(binary) + [_turn(box) for box in _level_lines(np.asarray(cv2.transpose(binary), np.uint8))]
+    return found
+
+
+def _is_sharp(plane: Gray) -> bool:
+    """Say whether anywhere many steps of gray follow each other, as letters have them; smooth tissue has not, and need not be looked at any further."""
+    import cv2
+
+    for turned in (plane, np.asarray(cv2.transpose(plane), np.uint8)):
+        seen = turned[::2]
+        steps = cv2.threshold(cv2.absdiff(seen[:, 1:], seen[:, :-1]), LEAST_STEP, 255, cv2.THRESH_BINARY)[1]
+        if _busy_cells(np.asarray(steps, np.uint8)).any():
+            return True
+    return False
 
 
 def _level_lines(binary: Gray) -> list[Box]:
@@ -108,13 +125,8 @@ def _busy_part(binary: Gray) -> tuple[int, int, Gray | None]:
 
     rows, columns = CELL_PX
     seen = binary[::2]  # letters are at least six rows high: every other one is enough
-    edges = np.zeros((-(-binary.shape[0] // rows) * rows // 2, -(-binary.shape[1] // columns) * columns), np.uint8)
-    np.bitwise_xor(seen[:, 1:], seen[:, :-1], out=edges[: seen.shape[0], : seen.shape[1] - 1])
-    eights = np.bitwise_count(edges.view(np.uint64)).reshape(-1, rows // 2, edges.shape[1] // 8).sum(axis=1, dtype=np.uint16)
-    share = eights[:, ::2] + eights[:, 1::2]
-    share[:, :-1] += share[:, 1:]
-    is_busy = (share > 8 * LEAST_EDGES * rows * columns).astype(np.uint8)
-    busy = cv2.dilate(is_busy, np.ones((5, 5), np.uint8))
+    is_busy = _busy_cells(np.bitwise_xor(seen[:, 1:], seen[:, :-1]))
+    busy = cv2.dilate(is_busy.astype(np.uint8), np.ones((5, 5), np.uint8))
     column, row, width, height = cv2.boundingRect(busy)
     if not width:
         return 0, 0, None
@@ -122,6 +134,17 @@ def _busy_part(binary: Gray) -> tuple[int, int, Gray | None]:
     part = binary[top : top + (height + 1) * rows, left : left + (width + 1) * columns]
     cells = cv2.resize(busy[row : row + height, column : column + width], (part.shape[1], part.shape[0]), interpolation=cv2.INTER_NEAREST)
     return left, top, np.asarray(cv2.bitwise_and(part, cells), np.uint8)
+
+
+def _busy_cells(edges: Gray) -> npt.NDArray[np.bool_]:
+    """Return which cells of the picture, with their right neighbour, have many edges; `edges` are 0 or 255 in every other row."""
+    rows, columns = CELL_PX[0] // 2, CELL_PX[1]
+    whole = np.zeros((-(-edges.shape[0] // rows) * rows, (edges.shape[1] // columns + 1) * columns), np.uint8)
+    whole[: edges.shape[0], : edges.shape[1]] = edges
+    eights = np.bitwise_count(whole.view(np.uint64)).reshape(-1, rows, whole.shape[1] // 8).sum(axis=1, dtype=np.uint16)
+    share = eights[:, ::2] + eights[:, 1::2]
+    share[:, :-1] += share[:, 1:]
+    return np.asarray(share > 8 * LEAST_EDGES * rows * 2 * columns, np.bool_)
 
 
 def _turn(box: Box) -> Box:
