@@ -16,7 +16,7 @@ from curation.dicom import read_header, read_series
 from curation.dicom_contours import fill_polygon
 from curation.errors import ImageError
 from curation.structures import Structure, paint
-from tests.curation.dicom_builders import ROOT, SIZE, a_dicom, a_series
+from tests.curation.dicom_builders import ROOT, SIZE, a_dicom, a_pattern, a_series
 from tests.curation.label_map_builders import KIDNEY, LEFT, LIVER, a_box, a_contour, a_reference, a_seg, a_segment, a_square, a_structure_set, an_item
 
 KEY = b"k" * 32
@@ -243,3 +243,15 @@ def test_nobody_has_an_id_and_the_study_still_says_whose_it_is(tmp_path: Path) -
     """A structure set of a study of its own, without a patient id, as its series has none."""
     drawing = a_structure_set(tmp_path, {"x": [a_contour(a_square(2, 5), 2)]}, PatientID=None, StudyInstanceUID="1.2.3.4.5")
     assert volume_of(a_series(tmp_path, PatientID=None), drawing).label_map is not None
+
+
+@pytest.mark.parametrize(("named", "with_map"), [((f"{ROOT}.1.0",), [True, False]), ((), [True, True])])
+def test_of_several_volumes_at_one_place_those_that_are_named_get_the_label_map(tmp_path: Path, named: tuple[str, ...], with_map: list[bool]) -> None:
+    """Two echoes: the SEG names a slice of the first; without a name it belongs to both."""
+    mr = {"Modality": "MR", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.4", "RescaleIntercept": 0}
+    paths = a_series(tmp_path / "first", EchoTime=10, **mr)
+    changes = {n: {"SOPInstanceUID": f"{ROOT}.2.{n}", "InstanceNumber": 20 - n, "PixelData": a_pattern(50 + n).tobytes()} for n in range(5)}
+    paths += a_series(tmp_path / "second", 5, changes, EchoTime=80, **mr)
+    result = read_series([*paths, a_seg(tmp_path, {1: a_box()}, [a_segment(1)], ReferencedSeriesSequence=a_reference(instances=named))], KEY)
+    echoes = sorted(result.images, key=lambda image: str(image.fields["attributes"]))
+    assert [image.label_map is not None for image in echoes] == with_map
