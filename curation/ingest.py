@@ -25,6 +25,7 @@ from curation.plan import FILE, Reader, find_files, open_reader, with_participan
 from curation.progress import Progress, silent
 from curation.project import Project
 from curation.recipe import HarmonizeSettings, SourceSettings
+from curation.shards import drop_unfinished
 from curation.vanished import refuse_vanished
 
 
@@ -81,6 +82,7 @@ def ingest(
     readers = tuple(open_reader(source, harmonize, key) for source in as_folders(project, sources))
     work = Work(project, {reader.source.name: reader for reader in readers}, harmonize, key, executor, progress or silent)
     shutil.rmtree(work.unpacked, ignore_errors=True)
+    drop_unfinished(project.working_shards)
     try:
         return _ingest(sources, work)
     finally:

@@ -29,6 +29,8 @@ OWN_SHARDS = "shards"
 """Folder of these shards among the parts."""
 LABEL_MAP = ".seg.nii.gz"
 """Suffix of the file that holds the label map of an image."""
+UNFINISHED = ".shard-"
+"""Beginning of the name of a shard that is being written."""
 PLACE = ("shard", "offset", "size_bytes", "label_map_offset", "label_map_size_bytes")
 """Columns that say where an image and its label map lie."""
 
@@ -54,7 +56,7 @@ class ShardWriter:
         self.places: dict[str, Place] = {}
         self._offsets: dict[str, tuple[int, int]] = {}
         self._digest = hashlib.sha256()
-        descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".shard-")
+        descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=UNFINISHED)
         self._file, self._temporary = os.fdopen(descriptor, "wb"), Path(temporary)
         self.size_bytes = 0
 
@@ -106,6 +108,12 @@ def write_shards(images: Iterable[tuple[str, bytes]], folder: Path, max_bytes: i
                     break
         places |= shard.places
     return places
+
+
+def drop_unfinished(folder: Path) -> None:
+    """Delete what a writer that was killed left in a folder; nobody may be writing there."""
+    for path in folder.glob(f"{UNFINISHED}*"):
+        path.unlink()
 
 
 def write_own_shard(row: Mapping[str, Any], content: bytes | memoryview, folder: Path) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import parent_process
+from threading import Thread
 from typing import Any, ParamSpec, TypeVar
 
 from curation.errors import ServiceError, UsageError, WorkerLostError
@@ -124,11 +126,20 @@ def _hand_over(done: Future[T], outer: Future[T], translate: Callable[[BaseExcep
 
 
 def _prepare_worker(caps: Caps) -> None:
-    """Keep a worker to one thread, before it imports anything that starts more, and to its caps."""
+    """Keep a worker to one thread, before it imports anything that starts more, and to its caps; and let it end with the process that started it."""
+    Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     resource.setrlimit(resource.RLIMIT_DATA, (caps.memory_bytes, caps.memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (caps.file_bytes, caps.file_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _end_with_parent() -> None:
+    """End this worker when the process that started it is gone: who would stop it, if it hangs?"""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 @contextmanager
