@@ -26,6 +26,7 @@ from adaptation.recipe import FinetuneSettings
 from adaptation.site_correction import fit_correction
 from adaptation.site_proof import HARMONIZED, SiteProof, prove_task
 from adaptation.tasks import PREDICTIONS_SCHEMA, UNCERTAINTY_SCHEMA, Classes, TaskResult, find_classes, fit_task
+from curation.errors import UsageError
 from curation.manifest import write_bytes
 from curation.modalities import with_task
 from curation.progress import Progress, silent
@@ -77,7 +78,7 @@ def finetune(project: Project, version: str | None, settings: FinetuneSettings, 
         threads: threads of torch and of linear algebra; None measures which number is faster now.
 
     Raises:
-        UsageError: no such version or encoder.
+        UsageError: no such version or encoder; ComBat is to refuse unseen sites, and there are some.
         ServiceError: the encoder's hub could not be reached.
     """
     from filelock import FileLock
@@ -131,7 +132,12 @@ def _correct(rows: pl.DataFrame, features: Features, settings: FinetuneSettings,
     """Return the features without the part of their site, when the recipe asks for it, and what a reader of the numbers should know."""
     if settings.combat == "off":
         return features, []
-    correction = fit_correction(rows, features, settings)
+    if unknown := [name for name in settings.combat_preserve if name not in rows.columns]:
+        raise UsageError(f"finetune.combat_preserve: there is no column {unknown[0]!r}")
+    try:
+        correction = fit_correction(rows, features, settings)
+    except UsageError as error:  # one site only in this task, or one that decides the label
+        return features, [f"the features are as they were: {error}"]
     correction.save(path)
     fitted = f"ComBat took the part of {len(correction.combat.sites)} values of {correction.column!r} out of the features"
     strange = correction.count_unseen(rows)

@@ -102,3 +102,14 @@ def test_a_version_in_which_nothing_can_be_modelled_says_so(tmp_path: Path) -> N
     assert "fewer than two classes" in read_metrics(Path(report.folder))["tasks_not_modelled"]["colour-2d"]["reason"]
     assert latest_uncertainty(project).height == 0
     assert finetune(project, None, SETTINGS).reused
+
+
+def test_combat_leaves_a_task_of_one_site_as_it_was(tmp_path: Path) -> None:
+    """Asked for, impossible, told; a column that is not there is wrong use."""
+    project = a_released_project(tmp_path, split_rows(24).with_columns(site=pl.lit("north")))
+    plain = finetune(project, None, SETTINGS)
+    asked = finetune(project, None, SETTINGS.model_copy(update={"combat": "site"}))
+    assert asked.tasks == plain.tasks
+    assert "as they were: ComBat needs two sites" in " ".join(read_metrics(Path(asked.folder))["tasks"]["colour-2d"]["notes"])
+    with pytest.raises(UsageError, match="no column 'shoe'"):
+        finetune(project, None, SETTINGS.model_copy(update={"combat": "site", "combat_preserve": ("shoe",)}))
