@@ -27,7 +27,12 @@ EMPTY_BESIDE = {0x30060022: {0x30060036: "CS"}, 0x30060082: {0x300600A4: "CS", 0
 SEGMENT_ALGORITHM, SEGMENT_ALGORITHM_NAME, SEGMENT_CODES = 0x00620008, 0x00620009, (0x00620003, 0x0062000F)
 UNKNOWN = Concept("SCT", "261665006", "Unknown")
 """What a segment is called whose codes are not the standard's: it may not be without (PS3.3 C.8.20.4)."""
+DEPENDENT = frozenset({"table", "label", "date", "time", "moment"})
+"""Kinds of rules that look at other elements too."""
+MAX_REMEMBERED, MAX_REMEMBERED_BYTES = 20_000, 256
 Level = dict[int, bytes]
+_written_before: dict[tuple[int, str, bytes, bool, bytes], bytes | None] = {}
+"""Elements by what they are made of: the slices of a series share nearly all of theirs."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +133,23 @@ def _text(dataset: Dataset, tag: int) -> str:
 def _element(dataset: Dataset, found: Any, tag: int, rule: Rule, cleaning: Cleaning) -> bytes | None:
     """Return one written element, or None when its value may not stay."""
     stated, raw = raw_of(found, dataset)
+    if rule.kind in DEPENDENT:
+        value = _dependent_value(dataset, raw, rule, cleaning) if _vr(stated, rule, cleaning.is_signed) else None
+        return element(tag, _vr(stated, rule, cleaning.is_signed), value) if value else None
+    if len(raw) > MAX_REMEMBERED_BYTES:
+        return _independent(tag, stated, raw, rule, cleaning)
+    place = (tag, stated, raw, cleaning.is_signed, cleaning.key)
+    if place not in _written_before:
+        if len(_written_before) >= MAX_REMEMBERED:
+            _written_before.clear()
+        _written_before[place] = _independent(tag, stated, raw, rule, cleaning)
+    return _written_before[place]
+
+
+def _independent(tag: int, stated: str, raw: bytes, rule: Rule, cleaning: Cleaning) -> bytes | None:
+    """Return one written element whose value depends on nothing but itself."""
     vr = _vr(stated, rule, cleaning.is_signed)
-    value = _value(dataset, raw, vr, rule, cleaning) if vr else None
+    value = _value(raw, vr, rule, cleaning) if vr else None
     return element(tag, vr, value) if value else None
 
 
@@ -144,7 +164,7 @@ def _vr(stated: str, rule: Rule, is_signed: bool) -> str:
     return stated if stated in rule.vrs else ""
 
 
-def _value(dataset: Dataset, raw: bytes, vr: str, rule: Rule, cleaning: Cleaning) -> bytes | None:
+def _value(raw: bytes, vr: str, rule: Rule, cleaning: Cleaning) -> bytes | None:
     """Return what may be written, by the kind of the rule."""
     kind = rule.kind
     if kind == "number":
@@ -160,9 +180,7 @@ def _value(dataset: Dataset, raw: bytes, vr: str, rule: Rule, cleaning: Cleaning
         return values.uids(raw, cleaning.key)
     if kind == "class_uid":
         return values.class_uids(raw)
-    if kind == "pointer":
-        return values.pointers(raw)
-    return _dependent_value(dataset, raw, rule, cleaning)
+    return values.pointers(raw)
 
 
 def _dependent_value(dataset: Dataset, raw: bytes, rule: Rule, cleaning: Cleaning) -> bytes | None:

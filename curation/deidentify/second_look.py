@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from curation.deidentify.values import BINARY_TYPES
 from curation.dicom_fields import MAKERS
 from curation.errors import ImageError
 
-HEAD_BYTES = 132
+HEAD_BYTES, MAX_REMEMBERED_BYTES = 132, 256
 FIRST_OF_WORDS, WORD_SPAN = np.uint8(0x2D), np.uint8(0x52)
 """Characters from - to ~: digits, letters, marks within words."""
 MIN_PIXEL_WORD, MIN_PIXEL_NUMBER, MIN_SPREAD = 8, 12, 8
@@ -50,54 +51,70 @@ def refuse_leaks(parts: tuple[Part, ...], place: str, identifiers: Identifiers) 
         raise ImageError("LEAK", LEAK)
 
 
+class Reading(NamedTuple):
+    """What a value says that has to be searched: numbers as one would write them, texts that are no vocabulary."""
+
+    numbers: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    is_plain: bool = True
+
+
 def _in_values(found: list[Value], identifiers: Identifiers) -> bool:
-    """Say whether a value holds an identifier; texts that are no vocabulary are searched together."""
+    """Say whether a value holds an identifier; texts are searched together."""
     texts: list[str] = []
     for value in found:
-        if value.vr in BINARY_TYPES or value.vr in NUMBER_VRS:
-            is_found = _in_numbers(_numbers(value), identifiers)
-        elif value.vr in BYTE_VRS:
-            is_found = _in_bytes(value.content, identifiers)
-        elif value.vr == "AT":
-            is_found = False
-        else:
-            is_found = not _is_plain(value) or _repeats_day(value, identifiers)
-            if not is_found and value.vr not in DATE_VRS:
-                texts.extend(part for part in _parts(value) if part and not _is_vocabulary(part))
-        if is_found:
+        if value.vr in BYTE_VRS:
+            if _in_bytes(value.content, identifiers):
+                return True
+            continue
+        read = _read(value.vr, value.content) if len(value.content) <= MAX_REMEMBERED_BYTES else _read.__wrapped__(value.vr, value.content)
+        if not read.is_plain or _in_numbers(read.numbers, identifiers) or _repeats_day(value, identifiers):
             return True
+        texts.extend(read.texts)
     return _in_texts(texts, identifiers)
+
+
+@lru_cache(maxsize=8192)
+def _read(vr: str, content: bytes) -> Reading:
+    """Return what a value says."""
+    if vr in BINARY_TYPES or vr in NUMBER_VRS:
+        return Reading(numbers=tuple(number for number in _numbers(vr, content) if len(number) >= MIN_DIGITS))
+    if vr == "AT":
+        return Reading()
+    if not _is_plain(vr, content):
+        return Reading(is_plain=False)
+    return Reading() if vr in DATE_VRS else Reading(texts=tuple(part for part in _parts(content) if part and not _is_vocabulary(part)))
 
 
 def _repeats_day(value: Value, identifiers: Identifiers) -> bool:
     """Say whether a date is still the one that was there."""
-    return value.vr == "DA" and bool(value.content) and _parts(value) == [identifiers.days.get(value.tag)]
+    return value.vr == "DA" and bool(value.content) and _parts(value.content) == [identifiers.days.get(value.tag)]
 
 
-def _is_plain(value: Value) -> bool:
+def _is_plain(vr: str, content: bytes) -> bool:
     """Say whether a text is printable ASCII; nothing else is ever written, so no other character set has to be searched."""
-    content = value.content.rstrip(b"\0") if value.vr == "UI" else value.content
-    return content.isascii() and content.decode("ascii").isprintable()
+    text = content.rstrip(b"\0") if vr == "UI" else content
+    return text.isascii() and text.decode("ascii").isprintable()
 
 
-def _parts(value: Value) -> list[str]:
-    return [part.strip(" \0") for part in value.content.decode("ascii").split("\\")]
+def _parts(content: bytes) -> list[str]:
+    return [part.strip(" \0") for part in content.decode("ascii").split("\\")]
 
 
-def _numbers(value: Value) -> Iterator[str]:
+def _numbers(vr: str, content: bytes) -> Iterator[str]:
     """Yield numbers as one would write them; those of two bytes are too short to mean anybody."""
-    if value.vr in NUMBER_VRS:
-        yield from value.content.decode("latin-1").strip(" \0").split("\\")
+    if vr in NUMBER_VRS:
+        yield from (part.strip(" \0") for part in content.decode("latin-1").split("\\"))
         return
-    dtype = np.dtype(BINARY_TYPES[value.vr])
+    dtype = np.dtype(BINARY_TYPES[vr])
     if dtype.itemsize > 2:
-        for number in np.frombuffer(value.content, dtype).tolist():
+        for number in np.frombuffer(content, dtype).tolist():
             yield str(int(number)) if number == int(number) else repr(number)
 
 
 def _in_numbers(found: Iterable[str], identifiers: Identifiers) -> bool:
     """Say whether a number is, as a whole, one that identifies; short ones are measures by chance."""
-    return any(len(number) >= MIN_DIGITS and number in identifiers.numbers for number in found)
+    return any(number in identifiers.numbers for number in found)
 
 
 def _is_vocabulary(text: str) -> bool:
@@ -143,10 +160,12 @@ def _texts_in(content: Bytes) -> Iterator[bytes]:
     """Yield bytes in capitals where eight in a row could be a word: as they are, and the low halves of two-byte characters."""
     if _has_run((content - FIRST_OF_WORDS) < WORD_SPAN):
         yield content.tobytes().upper()
-    pairs = content[: len(content) // 2 * 2].view("<u2")
-    for values in (pairs, pairs.byteswap()):
-        if _has_run(is_text := (values - np.uint16(FIRST_OF_WORDS)) < WORD_SPAN):
-            yield np.where(is_text, values, 0).astype(np.uint8).tobytes().upper()
+    little = content[: len(content) // 2 * 2].view("<u2")
+    if _has_run(is_text := (little - np.uint16(FIRST_OF_WORDS)) < WORD_SPAN):
+        yield np.where(is_text, little, 0).astype(np.uint8).tobytes().upper()
+    if _has_run((little - (np.uint16(FIRST_OF_WORDS) << 8)) < np.uint16(WORD_SPAN) << 8):
+        big = little.byteswap()
+        yield np.where((big - np.uint16(FIRST_OF_WORDS)) < WORD_SPAN, big, 0).astype(np.uint8).tobytes().upper()
 
 
 def _has_run(is_text: npt.NDArray[np.bool_]) -> bool:
