@@ -52,7 +52,7 @@ lock:  ## resolve the newest versions that pyproject.toml admits and pin them
 	.venv-lock/bin/pip install -q --upgrade pip
 	.venv-lock/bin/pip install -q torch==2.13.0
 	.venv-lock/bin/pip install -q '.[dask]' --group dev
-	.venv-lock/bin/pip freeze --exclude curaloop | sed 's/+cpu$$//' > requirements.lock
+	.venv-lock/bin/pip freeze --exclude curaloop | sed 's/+cpu$$//; /^opencv-python==/d' > requirements.lock
 	rm -rf .venv-lock
 
 .venv/ready: requirements.lock pyproject.toml

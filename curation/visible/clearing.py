@@ -14,6 +14,9 @@ from curation.visible.header_word import refuse_by_finding, refuse_by_word
 BurnedInText = Literal["mask", "refuse", "header"]
 """What becomes of text in the pixels: it is covered, its image is refused, or the header alone is asked."""
 
+SCREEN_PICTURES = frozenset({"US", "IVUS", "SC", "OT"})
+"""Modalities of PNG, JPEG and TIFF files that are read whole: the recipe says that they come from a screen."""
+
 TEXT_MASKED = "TEXT_MASKED"
 """Note of an image whose burned-in text was covered; `masked_px` says how many pixels."""
 
@@ -36,7 +39,8 @@ def clear_image(image: Acquired, burned_in_text: BurnedInText = "mask", *, accep
             raise ImageError("BURNED_IN_TEXT", "screens and ultrasound often show the patient's name, and the header does not exclude it")
         return replace(image, notes=(*image.notes, *notes)) if notes else image
     is_volume = image.affine is not None
-    cleared = clear_frames(image.pixels if is_volume else image.pixels[None], read_whole=image.text_risk != "low", together=not is_volume)
+    is_suspect = image.text_risk != "low" or (image.modality in SCREEN_PICTURES and "series_uid" not in image.fields and not is_volume)
+    cleared = clear_frames(image.pixels if is_volume else image.pixels[None], read_whole=is_suspect, together=not is_volume)
     refuse_by_finding(image.text_risk, cleared.masked_px, clean_pixels=burned_in_text == "mask")
     if not cleared.masked_px:
         return replace(image, notes=(*image.notes, *notes)) if notes else image

@@ -7,6 +7,7 @@ import pytest
 
 from curation.acquired import Acquired
 from curation.errors import ImageError
+from curation.visible.candidates import find_candidates
 from curation.visible.clearing import TEXT_MASKED, clear_image
 from curation.visible.faces import FACE_ACCEPTED
 from tests.curation.visible.text_builders import a_head, a_scene, written
@@ -34,6 +35,15 @@ def test_slices_of_a_volume_are_looked_at_one_by_one() -> None:
     image = Acquired(pixels, "MR", "p", (5.0, 1.0, 1.0), np.diag([1.0, 1.0, 5.0, 1.0]))
     cleared = clear_image(image)
     assert [bool((cleared.pixels[n] != pixels[n]).any()) for n in range(3)] == [False, False, True]
+
+
+def test_a_picture_from_a_screen_is_read_whole() -> None:
+    """Faint letters are beneath the cheap look; a DICOM file with its own word on it is as suspect as that word."""
+    noise = np.random.default_rng(3).normal(30, 2, (240, 320))
+    faint = written(noise.astype(np.uint8), "DOE^JANE 1957", (20, 60), 70, 0.9)
+    assert not find_candidates(faint)
+    assert clear_image(Acquired(faint, "US", "p")).fields["masked_px"] > 0
+    assert "masked_px" not in clear_image(Acquired(faint, "US", "p", fields={"series_uid": "2.25.1"})).fields
 
 
 @pytest.mark.parametrize(("wanted", "risk"), [("refuse", "low"), ("refuse", "said"), ("header", "said"), ("header", "high")])
