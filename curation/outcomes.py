@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from curation.dicom_kinds import ROUTED
 from curation.errors import ImageError
-from curation.sources.sniff import foreign_format, is_analyze_header, is_taken, promises_image, sniff
+from curation.sources.sniff import foreign_format, is_analyze_header, is_packed_dicom, is_taken, promises_image, sniff
 
 SKIPPED = frozenset({*ROUTED, "OTHER_KIND", "LABEL_MAP", "SIDECAR"})
 """Codes of files that are no images for us; all other codes go to quarantine."""
@@ -82,7 +82,7 @@ def refusal_of(path: str, error: ImageError, sha256: str | None) -> FileResult:
 def check_kind(path: str, head: bytes, kind: str) -> None:
     """Raise `ImageError` unless a file that begins with `head` is one that a source of this kind reads.
 
-    EMPTY, ANALYZE, FORMAT and BAD_MAGIC go to quarantine, NOT_AN_IMAGE and OTHER_KIND are skipped.
+    EMPTY, ANALYZE, PACKED, FORMAT and BAD_MAGIC go to quarantine, NOT_AN_IMAGE and OTHER_KIND are skipped.
     """
     if not head:
         raise ImageError("EMPTY", "the file has no bytes")
@@ -91,6 +91,8 @@ def check_kind(path: str, head: bytes, kind: str) -> None:
         return
     if is_analyze_header(head) and kind == "nifti":
         raise ImageError("ANALYZE", "an Analyze 7.5 header does not say which side is left; convert the image to NIfTI")
+    if kind == "dicom" and is_packed_dicom(head):
+        raise ImageError("PACKED", "a DICOM file packed with gzip; unpack it, and it is read")
     if found == "other" and (name := foreign_format(head, kind)):
         raise ImageError("FORMAT", f"an image in the format {name}, which is not read; convert it")
     if promises_image(path, kind) and not head.startswith(MAC_SIDECAR):

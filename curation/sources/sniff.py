@@ -43,6 +43,11 @@ def sniff(head: bytes) -> Kind:
     return "dicom" if _begins_like_dicom(head) else "other"
 
 
+def is_packed_dicom(head: bytes) -> bool:
+    """Say whether a gzip stream holds a DICOM file."""
+    return head.startswith(b"\x1f\x8b") and _unpacked(head)[128:132] == b"DICM"
+
+
 def _unpacked(head: bytes) -> bytes:
     """Return the first bytes of a gzip stream, or `head` itself."""
     if not head.startswith(b"\x1f\x8b"):
