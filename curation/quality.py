@@ -97,7 +97,9 @@ def perceptual_hash(gray: Gray) -> int:
 
     small = cv2.resize(gray, (HASH_PX, HASH_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
     low = _low_cosines() @ small @ _low_cosines().T
-    return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), "big")
+    ordered = np.sort(low, axis=None)
+    median = (ordered[HASH_BITS // 2 - 1] + ordered[HASH_BITS // 2]) / 2
+    return int.from_bytes(np.packbits(low > median).tobytes(), "big")
 
 
 @cache

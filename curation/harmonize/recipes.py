@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -55,6 +56,7 @@ class Harmonized:
         return ".nii.gz" if self.affine is not None else ".png"
 
 
+@lru_cache(maxsize=64)
 def recipe_sha256(recipe: Recipe, settings: HarmonizeSettings) -> str:
     """Return the hash of one family's settings and of the code version."""
     chosen: str = getattr(settings, recipe).sha256()
