@@ -359,7 +359,7 @@ def test_volumes_of_one_subject_share_a_patient_and_labels_are_skipped(tmp_path:
     (folder / "sub-01_T1w.json").write_text("{}")
     project = Project(tmp_path / "p")
     report = run(project, a_source(folder, kind="nifti", modality="MR"))
-    assert report.codes == {"LABEL_MAP": 1, "NOT_AN_IMAGE": 1}
+    assert report.codes == {"LABEL_MAP": 1, "SIDECAR": 1}
     rows = read_manifest(project.manifest)
     assert rows["patient_id"].n_unique() == 2
     assert rows["value_unit"].unique().to_list() == ["z"]
