@@ -9,8 +9,9 @@ from __future__ import annotations
 import fnmatch
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,6 +21,8 @@ from curation.errors import ServiceError, SourceError, UsageError
 from curation.progress import Progress
 from curation.pseudonyms import pseudonym
 from curation.recipe import SourceSettings
+from curation.sources.asking import BUSY, NO_ENTRY, USUAL, Patience, ask_again, say_status, status_of
+from curation.sources.multipart import HEAD_BYTES, instance_uid, split_parts
 from curation.sources.walk import PARTIAL
 
 if TYPE_CHECKING:
@@ -32,19 +35,8 @@ CONNECTIONS = 4
 TIMEOUT_S = 60.0
 MAX_FILE_BYTES = 4 << 30
 COPY_BYTES = 1 << 20
-BUSY = (408, 429, 502, 503, 504)
-"""Answers after which the same question is asked again."""
-NO_ENTRY = (401, 403)
 STUDY, SERIES, INSTANCE, DATE, MODALITY = "0020000D", "0020000E", "00080018", "00080020", "00080060"
 STUDY_DESCRIPTION, SERIES_DESCRIPTION = "00081030", "0008103E"
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How often a question is asked again, and after how long: 2, 4, 8 … times `wait_ms`."""
-
-    attempts: int = 5
-    wait_ms: int = 1000
 
 
 @dataclass(frozen=True)
@@ -70,7 +62,7 @@ class _NotGiven(Exception):  # noqa: N818 - it never leaves this module
         self.status = status
 
 
-def fetch(source: SourceSettings, folder: Path, secret: bytes, progress: Progress, patience: Patience = Patience()) -> Fetched:
+def fetch(source: SourceSettings, folder: Path, secret: bytes, progress: Progress, patience: Patience = USUAL) -> Fetched:
     """Bring every instance that matches the recipe, and is not there yet, into `folder`.
 
     Raises:
@@ -93,6 +85,11 @@ def fetch(source: SourceSettings, folder: Path, secret: bytes, progress: Progres
                 listed += len(wanted)
                 absent = [place for place in wanted if not place.path.exists()]
                 present += len(wanted) - len(absent)
+                if len(absent) == len(wanted) > 1:
+                    for _ in visit.bring_series(absent):
+                        fetched += 1
+                        progress(present + fetched + len(missing), listed, f"fetching {source.name}")
+                    absent = [place for place in absent if not place.path.exists()]
                 for place, came in zip(absent, pool.map(visit.bring, absent), strict=True):
                     fetched += came
                     missing += [] if came else [place.path.relative_to(folder).as_posix()]
@@ -130,10 +127,11 @@ def _read_variable(source: SourceSettings, key: str, name: str) -> str:
 
 @dataclass(frozen=True)
 class _Place:
-    """One instance: its address below the service (empty: the server does not tell), and where it is stored."""
+    """One instance: its address below the service (empty: the server does not tell), where it is stored, and its UID."""
 
     address: str
     path: Path
+    uid: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,11 +144,11 @@ class _Visit:
     patience: Patience
 
     def find_series(self) -> Iterator[list[_Place]]:
-        """Yield the instances of each series that the recipe asks for; of a series that the server cannot list, one that it will not give."""
+        """Yield the instances of each series that the recipe asks for; of what the server cannot list, one that it will not give."""
         try:
             yield from self._find_series()
         except _NotGiven as refusal:
-            raise self._failure(_say_status(refusal.status)) from None
+            raise self._failure(say_status(refusal.status)) from None
 
     def _find_series(self) -> Iterator[list[_Place]]:
         filters = {"StudyDate": self._dates(), "ModalitiesInStudy": self.source.modality}
@@ -160,7 +158,12 @@ class _Visit:
                 continue
             uid = _value(study, STUDY)
             only = {"Modality": self.source.modality} if self.source.modality else {}
-            for series in self._pages(SERIES, self._search_series(uid, only)):
+            try:
+                found = list(self._pages(SERIES, self._search_series(uid, only)))
+            except _NotGiven:
+                yield [_Place("", self._below(uid) / "unlisted")]
+                continue
+            for series in found:
                 if self._is_wanted(study, series):
                     yield self._instances(uid, _value(series, SERIES))
 
@@ -168,16 +171,19 @@ class _Visit:
         return lambda **page: self.client.search_for_series(study, search_filters=only, fields=["SeriesDescription"], **page)
 
     def _instances(self, study: str, series: str) -> list[_Place]:
-        below = self.folder / pseudonym(self.secret, f"inbox:{self.source.name}", f"{study}|{series}")
+        below = self._below(f"{study}|{series}")
         try:
             found = list(self._pages(INSTANCE, lambda **page: self.client.search_for_instances(study, series, **page)))
         except _NotGiven:
             return [_Place("", below / "unlisted")]
         return [self._place(study, series, _value(instance, INSTANCE), below) for instance in found]
 
+    def _below(self, what: str) -> Path:
+        return self.folder / pseudonym(self.secret, f"inbox:{self.source.name}", what)
+
     def _place(self, study: str, series: str, instance: str, below: Path) -> _Place:
         address = f"studies/{quote(study, safe='')}/series/{quote(series, safe='')}/instances/{quote(instance, safe='')}"
-        return _Place(address, below / f"{pseudonym(self.secret, f'inbox:{self.source.name}', instance)}.dcm")
+        return _Place(address, below / f"{pseudonym(self.secret, f'inbox:{self.source.name}', instance)}.dcm", instance)
 
     def _dates(self) -> str:
         first, last = (f"{day:%Y%m%d}" if day else "" for day in (self.source.from_date, self.source.to_date))
@@ -214,112 +220,93 @@ class _Visit:
         """Store one instance, all of it or nothing; False when the server does not give it."""
         if not place.address:
             return False
-        place.path.parent.mkdir(parents=True, exist_ok=True)
         partial = place.path.with_name(place.path.name + PARTIAL)
-        try:
-            self.ask(lambda: self._download(place.address, partial))
+        with self._writing(partial):
+            try:
+                self.ask(lambda: self._download(place.address, partial))
+            except _NotGiven:
+                return False
             partial.replace(place.path)
-        except _NotGiven:
-            return False
+        return True
+
+    def bring_series(self, wanted: list[_Place]) -> Iterator[_Place]:
+        """Store the instances of a series from one answer; those that do not come are for `bring`. An answer a series is what servers are fast at."""
+        import requests
+
+        by_uid = {place.uid: place for place in wanted}
+        partial = wanted[0].path.with_name(f"series{PARTIAL}")
+        with self._writing(partial):
+            try:
+                for part in self._parts(wanted[0].address.rpartition("/instances/")[0]):
+                    place = by_uid.pop(instance_uid(_write(part, partial)), None)
+                    if place is not None:
+                        partial.replace(place.path)
+                        yield place
+            except (requests.RequestException, _NotGiven):
+                return
+
+    @contextmanager
+    def _writing(self, partial: Path) -> Iterator[None]:
+        """Make the folder; remove what is half written; name the folder when its disk says no."""
+        try:
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            yield
         except OSError as error:
             raise UsageError(f"source {self.source.name!r}: {self.folder} cannot be written: {error.strerror}") from error
         finally:
             partial.unlink(missing_ok=True)
-        return True
 
     def _download(self, address: str, partial: Path) -> None:
-        """Write the one part of a multipart answer to a file."""
+        """Write the one instance of an answer to a file."""
+        written = [_write(part, partial) for part in self._parts(address)]
+        if len(written) != 1:
+            raise _NotGiven
+
+    def _parts(self, address: str) -> Iterator[Iterable[bytes]]:
+        """Yield the instances of an answer."""
         accept = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
-        url = f"{self.client.base_url}/{address}"
-        with self.session.get(url, headers=accept, stream=True, timeout=TIMEOUT_S) as response:
+        with self.session.get(f"{self.client.base_url}/{address}", headers=accept, stream=True, timeout=TIMEOUT_S) as response:
             response.raise_for_status()
-            with partial.open("w+b") as file:
-                _write_part(response, file)
-                file.flush()
-                os.fsync(file.fileno())
+            media_type, pieces = response.headers.get("Content-Type", ""), response.iter_content(COPY_BYTES)
+            _, has_parts, boundary = media_type.partition("boundary=")
+            if has_parts:
+                yield from split_parts(pieces, boundary.partition(";")[0].strip().strip('"').encode())
+            elif media_type.startswith("application/dicom"):  # against the standard, but common; its length was checked by urllib3
+                yield pieces
+            else:
+                raise _NotGiven
 
     def ask(self, question: Callable[[], T]) -> T:
         """Return the answer to a question, asked again after growing pauses when the server is busy or the line breaks."""
         import requests
-        import retrying  # type: ignore[import-untyped]
 
-        again = retrying.Retrying(
-            stop_max_attempt_number=self.patience.attempts,
-            wait_exponential_multiplier=self.patience.wait_ms,
-            wait_exponential_max=60_000,
-            retry_on_exception=_is_passing,
-        )
         try:
-            answer: T = again.call(question)
+            return ask_again(question, self.patience)
         except requests.HTTPError as error:
-            if _status_of(error) in (*BUSY, *NO_ENTRY):
-                raise self._failure(_say_status(_status_of(error))) from None
-            raise _NotGiven(_status_of(error)) from None
+            if status_of(error) in (*BUSY, *NO_ENTRY):
+                raise self._failure(say_status(status_of(error))) from None
+            raise _NotGiven(status_of(error)) from None
         except requests.JSONDecodeError:
             raise self._failure("does not answer in DICOM JSON; is the url that of its DICOMweb service?") from None
         except requests.RequestException as error:
             raise self._failure(f"the connection failed ({type(error).__name__}). What was fetched is kept; run again, and it goes on from there") from None
-        return answer
 
     def _failure(self, reason: str) -> ServiceError:
         return ServiceError(f"the PACS of source {self.source.name!r}", self.source.url or "", reason)
 
 
-def _is_passing(error: BaseException) -> bool:
-    """Say whether asking again may help."""
-    import requests
-
-    if isinstance(error, requests.HTTPError):
-        return _status_of(error) in BUSY
-    return isinstance(error, requests.ConnectionError | requests.Timeout | requests.exceptions.ChunkedEncodingError)
-
-
-def _status_of(error: requests.HTTPError) -> int:
-    return error.response.status_code if error.response is not None else 0
-
-
-def _say_status(status: int) -> str:
-    if status in NO_ENTRY:
-        return f"it refuses the login (HTTP {status}); see token_env, user_env and password_env of the source"
-    if status in BUSY:
-        return f"it is busy (HTTP {status}). What was fetched is kept; run again later, and it goes on from there"
-    return f"it does not understand the question (HTTP {status}); is the url that of its DICOMweb service?"
-
-
-def _write_part(response: requests.Response, file: Any) -> None:
-    """Write the content of a multipart answer with one part; an answer that ends before its last mark is a broken connection."""
-    import requests
-
-    media_type = response.headers.get("Content-Type", "")
-    if media_type.startswith("application/dicom"):  # against the standard, but common; its length was checked by urllib3
-        _write_pieces(response.iter_content(COPY_BYTES), file)
-        return
-    _, found, value = media_type.partition("boundary=")
-    mark = b"\r\n--" + value.partition(";")[0].strip().strip('"').encode()
-    if not found:
-        raise _NotGiven
-    pieces, start = response.iter_content(COPY_BYTES), b""
-    while b"\r\n\r\n" not in start:
-        piece = next(pieces, b"")
-        if not piece or len(start) > COPY_BYTES:
-            raise _NotGiven if mark[2:] + b"--" in start else requests.ConnectionError("the answer is cut short")
-        start += piece
-    size = _write_pieces([start.partition(b"\r\n\r\n")[2]], file) + _write_pieces(pieces, file)
-    place = max(0, size - len(mark) - 16)
-    file.seek(place)
-    end = file.read().rfind(mark + b"--")
-    if end < 0:
-        raise requests.ConnectionError("the answer is cut short")
-    file.truncate(place + end)
-
-
-def _write_pieces(pieces: Any, file: Any) -> int:
-    size = 0
-    for piece in pieces:
-        size += file.write(piece)
-        if size > MAX_FILE_BYTES:
-            raise _NotGiven
-    return size
+def _write(pieces: Iterable[bytes], path: Path) -> bytes:
+    """Write one instance, flushed to the disk, and return its first bytes."""
+    head, size = b"", 0
+    with path.open("wb") as file:
+        for piece in pieces:
+            head += piece[: HEAD_BYTES - len(head)]
+            size += file.write(piece)
+            if size > MAX_FILE_BYTES:
+                raise _NotGiven
+        file.flush()
+        os.fsync(file.fileno())
+    return head
 
 
 def _value(answer: dict[str, Any], tag: str) -> str:

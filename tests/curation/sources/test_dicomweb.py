@@ -2,9 +2,12 @@
 
 import logging
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pydicom
 import pytest
 from pydicom.uid import generate_uid
@@ -16,9 +19,10 @@ from curation.manifest import read_manifest
 from curation.progress import silent
 from curation.project import Project
 from curation.recipe import HarmonizeSettings, SourceSettings
-from curation.sources.dicomweb import Fetched, Patience, fetch
+from curation.sources.asking import Patience
+from curation.sources.dicomweb import Fetched, fetch
 from flows.executors import SerialExecutor
-from tests.curation.dicom_builders import a_pattern, a_series
+from tests.curation.dicom_builders import SIZE, a_pattern, a_series
 from tests.services import TestOrthanc
 
 KEY = b"k" * 32
@@ -46,13 +50,17 @@ def an_image(study: int, slice_number: int) -> bytes:
     return a_pattern(100 * study + slice_number).tobytes()
 
 
-def fill(server: TestOrthanc, folder: Path, slices: int = 5) -> None:
-    """Store three studies of one series each."""
+def fill(server: TestOrthanc, folder: Path, slices: int = 5, size: int = SIZE) -> None:
+    """Store three studies of one series each; larger images repeat the pattern of a small one."""
     for number, (description, day, modality) in STUDIES.items():
         uid, kind = f"1.2.826.0.1.3680043.8.498.7.{number}", {"CT": pydicom.uid.CTImageStorage, "MR": pydicom.uid.MRImageStorage}[modality]
-        changes = {n: {"SOPInstanceUID": generate_uid(entropy_srcs=[number, str(n)]), "PixelData": an_image(int(number), n)} for n in range(slices)}
+        changes: dict[int, dict[str, Any]] = {
+            n: {"SOPInstanceUID": generate_uid(entropy_srcs=[number, str(n)]), "PixelData": an_image(int(number), n)} for n in range(slices)
+        }
         tags = {"StudyInstanceUID": uid, "SeriesInstanceUID": f"{uid}.1", "StudyDescription": description, "StudyDate": day, "Modality": modality}
-        patient = {"PatientID": f"P-{number}", "PatientName": f"Muster^{number}"}
+        for change in changes.values():
+            change["PixelData"] *= (size // SIZE) ** 2
+        patient = {"Rows": size, "Columns": size, "PatientID": f"P-{number}", "PatientName": f"Muster^{number}"}
         for path in a_series(folder / number, slices, changes, SOPClassUID=kind, SeriesDescription=f"axial {number}", **tags, **patient):
             server.upload(path)
 
@@ -63,8 +71,8 @@ def names(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def test_a_server_that_dies_in_the_middle_costs_no_file_and_no_file_comes_twice(orthanc: TestOrthanc, tmp_path: Path) -> None:
-    """3 studies, killed after 7 of 15 files: an error without identifiers; the next run fetches what is missing, the one after it nothing."""
-    fill(orthanc, tmp_path / "studies")
+    """3 studies of 8 MB images, killed after 7 of 15 files: an error without identifiers; the next run fetches what is missing, the one after it nothing."""
+    fill(orthanc, tmp_path / "studies", size=2048)
     source, inbox = a_pacs(orthanc), tmp_path / "inbox"
 
     def kill_at_seven(done: int, total: int, what: str) -> None:
@@ -76,7 +84,7 @@ def test_a_server_that_dies_in_the_middle_costs_no_file_and_no_file_comes_twice(
     assert "What was fetched is kept" in str(failure.value)
     assert "1.2.826" not in str(failure.value)
     half = names(inbox)
-    assert 7 <= len(half) < 15
+    assert 7 <= len(half) < 10
     assert not [name for name in half if not name.endswith(".dcm")]
     orthanc.start()
     assert fetch(source, inbox, KEY, silent, HASTY) == Fetched(15, 15 - len(half), ())
@@ -134,18 +142,29 @@ def test_a_pacs_is_a_source_of_the_dataset(orthanc: TestOrthanc, tmp_path: Path)
     assert (again.found, again.reused_files, again.new_images) == (20, 15, 1)
 
 
+def last_file_of_a_series(server: TestOrthanc) -> Path:
+    """Stop the server, and return where it stores an image of which neither study nor series takes its description."""
+    base = f"http://127.0.0.1:{server.http_port}"
+    series = httpx.get(f"{base}/series", auth=server.login).json()[0]
+    instance = httpx.get(f"{base}/series/{series}", auth=server.login).json()["Instances"][-1]
+    server.kill()
+    query = "SELECT uuid FROM AttachedFiles JOIN Resources ON id = internalId WHERE publicId = ? AND fileType = 1"
+    with closing(sqlite3.connect(server.folder / "index" / "index")) as index:
+        (uuid,) = index.execute(query, (instance,)).fetchone()
+    return next((server.folder / "images").rglob(uuid))
+
+
 def test_what_the_server_lost_is_counted_and_asked_for_again(orthanc: TestOrthanc, tmp_path: Path) -> None:
     """Its series, which the server cannot list any more, is in quarantine as NOT_SENT; the others are used."""
     fill(orthanc, tmp_path / "studies")
-    stored = sorted(path for path in (orthanc.folder / "images").rglob("*") if path.is_file() and path.stat().st_size > 1000)
-    shutil.copy2(stored[0], tmp_path / "kept")
-    stored[0].unlink()
-    orthanc.kill()  # it would answer from its memory
+    stored = last_file_of_a_series(orthanc)
+    shutil.copy2(stored, tmp_path / "kept")
+    stored.unlink()
     orthanc.start()
     project, source = Project(tmp_path / "p"), a_pacs(orthanc)
     report = ingest(project, (source,), HarmonizeSettings(), KEY, SerialExecutor())
     assert (report.found, report.kept, report.codes) == (11, 10, {"NOT_SENT": 1})
-    shutil.copy2(tmp_path / "kept", stored[0])
+    shutil.copy2(tmp_path / "kept", stored)
     report = ingest(project, (source,), HarmonizeSettings(), KEY, SerialExecutor())
     assert (report.found, report.kept, report.codes) == (15, 15, {})
     assert read_intake(project.intake).height == 15
