@@ -28,6 +28,8 @@ MIN_PIXEL_WORD, MIN_PIXEL_NUMBER, MIN_SPREAD = 8, 12, 8
 NUMBER_VRS, DATE_VRS, BYTE_VRS = frozenset({"DS", "IS"}), frozenset({"DA", "TM", "DT"}), frozenset({"OB", "OW", "UN"})
 VOCABULARY = LISTED_VALUES | OWN_WORDS | {maker.upper() for maker in MAKERS.values()} | {name.upper() for name in CREATORS} | frozenset().union(*CODES.values())
 OWN_FORMS = re.compile(r"(ROI|SEGMENT) \d*|(MODEL|DEVICE)-|2\.25\.")
+PSEUDONYMS = re.compile(r"[0-9a-f]{20}|2\.25\.\d+|(model|device)-[0-9a-f]{8}|\d{3}[DWMY]")
+"""Pseudonyms and ages: never words of a vocabulary: the large ones need not be asked."""
 OWN_PLACES = re.compile(r"^(nifti|raster)/|\.(dcm|nii\.gz|png)$")
 LEAK = "the second look found something of the patient in the result; nothing was written"
 Part = bytes | memoryview
@@ -120,6 +122,8 @@ def _in_numbers(found: Iterable[str], identifiers: Identifiers) -> bool:
 def _is_vocabulary(text: str) -> bool:
     """Say whether a text is a word that is the same for everybody."""
     upper = text.upper()
+    if upper not in VOCABULARY and PSEUDONYMS.fullmatch(text):
+        return False
     return upper in VOCABULARY or _is_standard(text) or upper in _standard_words() or known_model(text) == text
 
 
