@@ -42,17 +42,22 @@ class _Scanned(Dataset):
 
     def get(self, key: Any, default: Any = None) -> Any:
         """Return the value of an element by keyword, as pydicom does."""
-        if type(key) is not str or (tag := _tag_of(key)) is None:
+        tag = _tag_of(key) if type(key) is str else None
+        if tag is None:
             return super().get(key, default)
-        element = self._dict.get(tag)
+        element: Any = self._dict.get(tag)
         if element is None:
             return default
-        return _value_of(element, self._texts) if _is_plain(element) else super().get(key, default)
+        if type(element) is RawDataElement and element.VR in PLAIN_VRS:
+            return _converted(tag, element.VR, element.length, element.value, default_encoding if tag == CHARACTER_SET else self._texts)
+        return super().get(key, default)
 
     def __getattr__(self, name: str) -> Any:
         tag = _tag_of(name)
-        element = None if tag is None else self._dict.get(tag)
-        return _value_of(element, self._texts) if element is not None and _is_plain(element) else super().__getattr__(name)
+        element: Any = None if tag is None else self._dict.get(tag)
+        if tag is not None and type(element) is RawDataElement and element.VR in PLAIN_VRS:
+            return _converted(tag, element.VR, element.length, element.value, default_encoding if tag == CHARACTER_SET else self._texts)
+        return super().__getattr__(name)
 
     def __contains__(self, name: Any) -> bool:
         tag = _tag_of(name) if type(name) is str else None
@@ -87,15 +92,6 @@ def _interned(tag: int) -> BaseTag:
     if len(TAGS) > MAX_TAGS:
         TAGS.clear()
     return TAGS.setdefault(tag, BaseTag(tag))
-
-
-def _is_plain(element: Any) -> bool:
-    return type(element) is RawDataElement and element.VR in PLAIN_VRS
-
-
-def _value_of(element: Any, encoding: tuple[str, ...] | str) -> Any:
-    used = default_encoding if element.tag == CHARACTER_SET else encoding
-    return _converted(element.tag, element.VR, element.length, element.value, used)
 
 
 @lru_cache(maxsize=8192)
