@@ -80,7 +80,9 @@ _IMAGE_TYPE = frozenset({
     "OUT_PHASE", "MOSAIC", "VOLUME", "MULTIPLANAR", "REFORMATTED", "AVERAGE", "MEAN", "SUBTRACTION", "RESAMPLED",
 })  # fmt: skip
 CODES: dict[str, frozenset[str]] = {
-    "Modality": frozenset(FAMILIES) | {"SEG", "RTSTRUCT", "PT", "NM", "SC"},
+    "Modality": frozenset(FAMILIES)
+    | {"SEG", "RTSTRUCT", "PT", "NM", "SC", "IVUS", "BDUS", "BMD", "DG", "EPS", "IVOCT", "OCT", "OPTENF", "OPTBSV", "TG", "LS", "HC", "CD", "DD", "DF",
+       "FA", "FS", "CF", "CP", "CS", "DS", "VF", "VA"},
     "ImageType": _IMAGE_TYPE,
     "FrameType": _IMAGE_TYPE,
     "PhotometricInterpretation": frozenset({"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL"}),
