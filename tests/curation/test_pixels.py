@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from curation.pixels import decode, encode_nifti, encode_png, hash_pixels, read_png_mark
+from curation.pixels import decode, encode_nifti, encode_png, hash_pixels, name_volume, read_affine, read_png_mark
 
 gray = arrays.arrays(st.sampled_from([np.uint8, np.uint16]), arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=20))
 colour = arrays.arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20), st.just(3)))
@@ -26,6 +26,31 @@ def test_png_keeps_every_pixel(pixels: np.ndarray) -> None:
 def test_nifti_keeps_every_voxel(voxels: np.ndarray) -> None:
     """Volumes come back with their axes in order; NaN is NaN."""
     np.testing.assert_array_equal(decode(encode_nifti(voxels, np.diag([1.0, 2, 3, 1])), ".nii.gz"), voxels)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (3, 200, 219), (3, 5, 4369), (2, 300, 655)])
+def test_nifti_files_are_those_of_nibabel_unpacked_by_any_gzip(shape: tuple[int, int, int]) -> None:
+    """Stored or compressed, below, at and above the size of a stored block."""
+    import gzip
+
+    import nibabel as nib
+
+    voxels = np.random.default_rng(0).integers(-1000, 1000, shape).astype(np.int16)
+    affine = np.array([[-0.7, 0, 0, 10], [0, 0.7, 0, -20.5], [0, 0, 1.25, 3], [0, 0, 0, 1]])
+    image = nib.Nifti1Image(voxels.transpose(2, 1, 0), affine, dtype=np.int16)
+    image.header.set_xyzt_units("mm")
+    for compress in (False, True):
+        content = encode_nifti(voxels, affine, compress=compress)
+        assert gzip.decompress(content) == image.to_bytes()
+        np.testing.assert_allclose(read_affine(content), affine)
+
+
+def test_the_name_of_a_volume_depends_on_values_shape_and_place() -> None:
+    """Not on the order of its bytes in memory."""
+    volume = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    names = {name_volume(volume, [1.0]), name_volume(volume + np.int16(1), [1.0]), name_volume(volume.reshape(3, 2, 4), [1.0]), name_volume(volume, [2.0])}
+    assert len(names) == 4
+    assert name_volume(np.asfortranarray(volume), [1.0]) == name_volume(volume, [1.0])
 
 
 def test_nifti_bytes_hold_no_time_and_no_text() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation.errors import IntegrityError
-from curation.shards import LABEL_MAP, PLACE, Place, ShardReader, verify_shard, with_places, write_shards
+from curation.shards import LABEL_MAP, OWN_SHARDS, PLACE, Place, ShardReader, adopt_shards, verify_shard, with_places, write_own_shard, write_shards
 
 images = st.lists(st.binary(max_size=2000), min_size=1, max_size=12).map(lambda contents: [(f"{n:032x}.png", c) for n, c in enumerate(contents)])
 
@@ -74,3 +74,16 @@ def test_an_image_and_its_label_map_lie_in_one_shard(tmp_path: Path) -> None:
     assert rows["shard"].to_list() == [places["0.nii.gz"].shard, places["9.png"].shard, None]
     assert rows["label_map_offset"].to_list() == [places[f"0{LABEL_MAP}"].offset, None, None]
     assert places["0.nii.gz"].shard == places[f"0{LABEL_MAP}"].shard
+
+
+@pytest.mark.parametrize("map_bytes", [None, 3])
+def test_a_big_image_and_its_label_map_have_a_shard_to_themselves(tmp_path: Path, map_bytes: int | None) -> None:
+    """Written among the parts, then moved; the place leads to the same bytes."""
+    row = {"image_id": "0" * 32, "suffix": ".nii.gz", "label_map_size_bytes": map_bytes}
+    place = write_own_shard(row, b"image" + b"map" * bool(map_bytes), tmp_path / "parts" / OWN_SHARDS)
+    adopt_shards([place["shard"], "gone.tar"], tmp_path / "parts", tmp_path / "shards")
+    verify_shard(tmp_path / "shards" / place["shard"])
+    with ShardReader(tmp_path / "shards") as reader:
+        assert reader.read(Place(place["shard"], place["offset"], place["size_bytes"])) == b"image"
+        assert map_bytes is None or reader.read(Place(place["shard"], place["label_map_offset"], map_bytes)) == b"map"
+    assert list((tmp_path / "parts" / OWN_SHARDS).iterdir()) == []
