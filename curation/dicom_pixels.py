@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from curation.dicom_reading import guarded
 from curation.errors import ImageError
+from curation.jpeg_streams import check_jpeg
 from curation.pixels import Pixels
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ PLUGINS: dict[str, tuple[str, ...]] = {
 }
 
 
+JPEG = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70))
 JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 TWELVE_BIT_PLUGINS = ("pylibjpeg",)
 """Lossy JPEG with 12 bits is refused by the other plugins; this one needs pylibjpeg-libjpeg, whose licence keeps it from being a dependency."""
@@ -108,7 +110,22 @@ def _decode(dataset: Dataset) -> Pixels:
         raise ImageError(
             "NO_DECODER", f"no installed package decodes transfer syntax {_safe_uid(syntax)}; it needs {' or '.join(decoder.missing_dependencies)}"
         )
+    if str(syntax) in JPEG:
+        _check_streams(dataset)
     return _decode_with(dataset, available)
+
+
+def _check_streams(dataset: Dataset) -> None:
+    """Refuse JPEG frames that are not whole: on some of them the decoder ends the process.
+
+    Raises:
+        ImageError: TRUNCATED, CORRUPT.
+    """
+    from pydicom.encaps import generate_frames
+
+    with guarded("CORRUPT", "the compressed frames cannot be told apart"):
+        for frame in generate_frames(dataset.PixelData, number_of_frames=frames_of(dataset)):
+            check_jpeg(frame)
 
 
 def _is_plain(dataset: Dataset) -> bool:
