@@ -86,6 +86,7 @@ def test_a_server_that_dies_in_the_middle_costs_no_file_and_no_file_comes_twice(
     half = names(inbox)
     assert 7 <= len(half) < 10
     assert not [name for name in half if not name.endswith(".dcm")]
+    (inbox / "x.dcm.curaloop-partial").write_bytes(b"what a killed run leaves")
     orthanc.start()
     assert fetch(source, inbox, KEY, silent, HASTY) == Fetched(15, 15 - len(half), ())
     whole = names(inbox)
