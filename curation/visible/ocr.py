@@ -93,7 +93,7 @@ def is_text(line: Line) -> bool:
     Tissue is sometimes read as one or two characters (two ventricles are an 11), or as more with little confidence; marks of side and view are no identity.
     """
     letters = _letters(line)
-    return letters not in SIDE_MARKERS and line.confidence >= {0: 2.0, 1: 2.0, 2: 2.0, 3: 0.6}.get(len(letters), 0.4)
+    return letters not in SIDE_MARKERS and line.confidence >= {0: 2.0, 1: 2.0, 2: 2.0, 3: 0.75}.get(len(letters), 0.4)
 
 
 def is_fragment(line: Line) -> bool:
