@@ -150,7 +150,7 @@ def _independent(tag: int, stated: str, raw: bytes, rule: Rule, cleaning: Cleani
     """Return one written element whose value depends on nothing but itself."""
     vr = _vr(stated, rule, cleaning.is_signed)
     value = _value(raw, vr, rule, cleaning) if vr else None
-    return element(tag, vr, value) if value else None
+    return element(tag, vr, value) if value and not (rule.most and values.count(vr, value) > rule.most) else None
 
 
 def _vr(stated: str, rule: Rule, is_signed: bool) -> str:
@@ -168,6 +168,8 @@ def _value(raw: bytes, vr: str, rule: Rule, cleaning: Cleaning) -> bytes | None:
     """Return what may be written, by the kind of the rule."""
     kind = rule.kind
     if kind == "number":
+        if rule.keyword.endswith("TableDescriptor") or rule.keyword == "LUTDescriptor":
+            return values.descriptor(raw)
         value = values.numbers(vr, raw, allowed.LARGE.get(rule.keyword, values.MAX_MEASURE))
         return values.rounded(value) if value and rule.keyword in allowed.ROUNDED else value
     if kind == "counter":

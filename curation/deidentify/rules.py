@@ -29,24 +29,26 @@ ACTIONS: dict[Kind, Action] = {
 
 
 class Rule(NamedTuple):
-    """How the value of one element is looked at; `vrs` are those of the standard."""
+    """How the value of one element is looked at; `vrs` and the largest number of values (0: any) are those of the standard."""
 
     kind: Kind
     keyword: str
     vrs: tuple[str, ...]
+    most: int = 0
 
 
 @lru_cache(maxsize=32)
 def rules_for(settings: DeidentifySettings) -> dict[int, Rule]:
     """Return the rule of every element that may stay; what is not there is dropped."""
-    from pydicom.datadict import dictionary_VR, tag_for_keyword
+    from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
 
     rules: dict[int, Rule] = {}
     for kind, keywords in _kinds(settings):
         for keyword in keywords:
             tag = tag_for_keyword(keyword)
             assert tag is not None, keyword
-            rules[tag] = Rule(kind, keyword, tuple(dictionary_VR(tag).split(" or ")))
+            most = dictionary_VM(tag).split("-")[-1]
+            rules[tag] = Rule(kind, keyword, tuple(dictionary_VR(tag).split(" or ")), int(most) if most.isdigit() else 0)
     return rules
 
 

@@ -23,7 +23,8 @@ MAX_MEASURE = 1e6
 """No length in mm, time in ms, angle, current or dose that we keep is larger; numbers of patients and orders are. `allowed.LARGE` has the exceptions."""
 MAX_DS_CHARACTERS = 16
 PADDING = b" \0"
-UID_FORM = re.compile(rb"[0-9.]{1,128}")
+WORD = re.compile(rb"[A-Za-z0-9 ^._-]{8,}+\0*+|[ -~]{12,}+\0*+")
+"""Bytes of binary numbers that could as well be read as a word, or as a line of text, are one."""
 
 
 def numbers(vr: str, raw: bytes, limit: float = MAX_MEASURE) -> bytes | None:
@@ -31,6 +32,8 @@ def numbers(vr: str, raw: bytes, limit: float = MAX_MEASURE) -> bytes | None:
     if vr in BINARY_TYPES:
         dtype = np.dtype(BINARY_TYPES[vr])
         if not raw or len(raw) % dtype.itemsize:
+            return None
+        if WORD.fullmatch(raw):
             return None
         return raw if dtype.itemsize <= 2 or bool((np.abs(np.frombuffer(raw, dtype).astype(np.float64)) <= limit).all()) else None
     text = raw.strip(PADDING)
@@ -49,6 +52,16 @@ def _short_decimal(part: bytes) -> bytes:
     from pydicom.valuerep import format_number_as_ds
 
     return format_number_as_ds(float(part)).encode()
+
+
+def count(vr: str, value: bytes) -> int:
+    """Return how many values an element has."""
+    return len(value) // np.dtype(BINARY_TYPES[vr]).itemsize if vr in BINARY_TYPES else value.count(b"\\") + 1
+
+
+def descriptor(raw: bytes) -> bytes | None:
+    """Return the description of a lookup table: entries, first value, bits of an entry (PS3.3 C.11.1.1.1)."""
+    return raw if len(raw) == 6 and 1 <= int.from_bytes(raw[4:], "little") <= 16 else None
 
 
 def rounded(value: bytes) -> bytes:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from curation.deidentify import allowed
+from curation.deidentify.dataset import clean_level, cleaning_of
+from curation.deidentify.little_endian import element, level, values_of
+from curation.deidentify.options import DeidentifySettings
 from curation.pseudonyms import pseudonym, pseudonymous_uid
 from tests.curation.deidentify.cleaning import KEY, clean_dataset
-from tests.curation.dicom_builders import ROOT, a_dataset
+from tests.curation.dicom_builders import ROOT, a_dataset, a_dicom
 
 
 @pytest.mark.parametrize(
@@ -91,3 +96,25 @@ def test_every_keyword_of_the_allow_list_is_in_the_standard_and_no_text() -> Non
             tag = tag_for_keyword(keyword)
             assert tag is not None, keyword
             assert dictionary_VR(tag) in vrs, keyword
+
+
+@pytest.mark.parametrize(
+    ("tag", "vr", "value"),
+    [
+        (0x00280010, "UN", b"ZQXJWVKPTB"), (0x00280120, "US", b"ZQXJWVKPTB"), (0x00281101, "UN", b"ZQXJWV"), (0x00189309, "FD", b"ZQXJWVKP"),
+        (0x00209157, "UL", b"ZQXJ, WVKPTB"), (0x00189309, "FD", b"\0\0\0\0\0\0\xf8\x7f"), (0x00200032, "DS", b"1\\2\\3\\4"), (0x00180050, "DS", b"1.5 ZQXJ"),
+        (0x00180050, "DS", b"nan"), (0x00201041, "DS", b"1e999"), (0x00200011, "IS", b"1.5"),
+    ],
+)  # fmt: skip
+def test_text_that_calls_itself_a_number_is_dropped(tmp_path: Path, tag: int, vr: str, value: bytes) -> None:
+    """Under a binary representation, under none, as more values than the element has, and what is no number at all."""
+    path = a_dicom(tmp_path)
+    content = path.read_bytes()
+    begin = content.index(b"\x08\x00\x08\x00CS")
+    end = content.rindex(b"\xe0\x7f\x10\x00")
+    elements = {found.tag: element(found.tag, found.vr, found.content) for found in values_of(content[begin:end])}
+    path.write_bytes(content[:begin] + level(elements | {tag: element(tag, vr, value)}) + content[end:])
+    dataset = dcmread(path)
+    clean = clean_level(dataset, cleaning_of(dataset, KEY, DeidentifySettings()))
+    assert tag not in clean
+    assert b"ZQXJ" not in level(clean)
