@@ -79,7 +79,8 @@ def load(file: UnitFile, role: Role, kind: str) -> Loaded:
             check_kind(file.path, head, kind)
         if file.size_bytes > MAX_FILE_BYTES:
             raise ImageError("TOO_LARGE", "the file has more than 4 GiB")
-        content = head + stream.read(MAX_FILE_BYTES)
+        # Room for as many bytes as are asked for is taken at once. One more than there were: a file that grew is refused later.
+        content = head + stream.read(max(0, file.size_bytes - len(head)) + 1)
     return Loaded(file, role, content, hashlib.sha256(content).hexdigest())
 
 

@@ -14,6 +14,7 @@ from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import parent_process
+from pathlib import Path
 from threading import Thread
 from typing import Any, ParamSpec, TypeVar
 
@@ -23,6 +24,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM", "POLARS_MAX_THREADS")
+
+
+NO_ROOM = 75
+"""Exit code of a worker that holds too much memory for another job."""
 
 
 class SerialExecutor(Executor):
@@ -70,13 +75,23 @@ class CappedPool(Executor):
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Hand `fn` to a worker; its time counts from when the worker begins."""
         outer: Future[T] = Future()
+        self._schedule(outer, fn, args, kwargs)
+        return outer
+
+    def _schedule(self, outer: Future[T], fn: Callable[..., T], args: Any, kwargs: Any) -> None:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the first job starts the workers, which inherit what is blocked
         try:
-            inner = self._pool.schedule(fn, args, kwargs, timeout=self._caps.seconds)
+            inner = self._pool.schedule(_run_with_room, (self._caps.memory_bytes // 2, fn, args, kwargs), timeout=self._caps.seconds)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        inner.add_done_callback(lambda done: _hand_over(done, outer, self._lost))
-        return outer
+
+        def settle(done: Future[T]) -> None:
+            if not done.cancelled() and getattr(done.exception(), "exitcode", None) == NO_ROOM:
+                self._schedule(outer, fn, args, kwargs)
+            else:
+                _hand_over(done, outer, self._lost)
+
+        inner.add_done_callback(settle)
 
     def _lost(self, error: BaseException) -> BaseException:
         from pebble import ProcessExpired
@@ -123,6 +138,22 @@ def _hand_over(done: Future[T], outer: Future[T], translate: Callable[[BaseExcep
         outer.set_exception(translate(error))
     else:
         outer.set_result(done.result())
+
+
+def _run_with_room(most_bytes: int, fn: Callable[..., T], args: Any, kwargs: Any) -> T:
+    """Run `fn`, unless what this worker still holds from earlier jobs would not leave it half of the cap: then the worker ends, and another one runs it."""
+    if held_bytes() > most_bytes:
+        os._exit(NO_ROOM)
+    return fn(*args, **kwargs)
+
+
+def held_bytes() -> int:
+    """Return the private memory of this process as the cap counts it, also what nothing was written to; 0 where the system does not say."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmData:")), 0)
 
 
 def _prepare_worker(caps: Caps) -> None:

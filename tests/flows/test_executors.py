@@ -11,7 +11,11 @@ from pathlib import Path
 import pytest
 
 from curation.errors import ImageError, ServiceError, UsageError
-from flows.executors import ONE_THREAD, open_executor
+from curation.file_reading import load
+from curation.sources.table import Lookup
+from curation.units import UnitFile
+from flows.executors import ONE_THREAD, CappedPool, Caps, open_executor
+from tests.curation_builders import a_picture, a_raster
 
 
 def double(number: int) -> int:
@@ -98,3 +102,32 @@ def test_workers_do_not_hear_ctrl_c(tmp_path: Path) -> None:
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (130, "")
+
+
+KEPT: list[bytearray] = []
+
+
+def hoard(size_bytes: int) -> int:
+    """Keep memory for ever, as a decoder that leaks does, and return the process."""
+    KEPT.append(bytearray(size_bytes))
+    return os.getpid()
+
+
+def test_a_worker_that_holds_on_to_memory_is_replaced_before_the_next_job() -> None:
+    """Else a sound file that comes behind a leak would be refused for want of memory."""
+    with CappedPool(1, Caps(seconds=60, memory_bytes=1 << 30)) as pool:
+        workers = [pool.submit(hoard, 700 << 20).result() for _ in range(3)]
+    assert len(set(workers)) == 3
+
+
+def load_picture(path: Path) -> int:
+    """Return the number of bytes that the reader of files loads."""
+    size_bytes = path.stat().st_size
+    return len(load(UnitFile(path.name, path, size_bytes, 0, None, Lookup()), "image", "raster").content)
+
+
+def test_a_small_file_takes_little_room(tmp_path: Path) -> None:
+    """Asking for the most that a file may have takes that much memory, so that no worker with a small cap could read anything."""
+    (tmp_path / "one.png").write_bytes(a_raster(a_picture(1)))
+    with CappedPool(1, Caps(seconds=60, memory_bytes=1 << 30)) as pool:
+        assert pool.submit(load_picture, tmp_path / "one.png").result() == (tmp_path / "one.png").stat().st_size
