@@ -40,6 +40,8 @@ PLAIN_VRS = TEXT_VRS | {"FD", "FL", "SL", "SS", "UL", "US"}
 class _Scanned(Dataset):
     """A data set whose single values come from a table of converted bytes; everything else is pydicom's."""
 
+    _texts: tuple[str, ...] | str = default_encoding
+
     def get(self, key: Any, default: Any = None) -> Any:
         """Return the value of an element by keyword, as pydicom does."""
         tag = _tag_of(key) if type(key) is str else None
@@ -63,14 +65,6 @@ class _Scanned(Dataset):
         tag = _tag_of(name) if type(name) is str else None
         return super().__contains__(name) if tag is None else tag in self._dict
 
-    @property
-    def _texts(self) -> tuple[str, ...] | str:
-        found: tuple[str, ...] | str | None = self.__dict__.get("_known_texts")
-        if found is None:
-            encoding = self.original_character_set or self._character_set
-            found = self.__dict__["_known_texts"] = encoding if isinstance(encoding, str) else tuple(encoding)
-        return found
-
 
 class ScannedDataset(_Scanned):
     """What `scan` returns: the elements, `file_meta` and `preamble`."""
@@ -80,6 +74,10 @@ class ScannedDataset(_Scanned):
 
 class _ScannedMeta(_Scanned, FileMetaDataset):
     """The file meta of a scanned file."""
+
+    def __init__(self, elements: dict[BaseTag, Any]) -> None:
+        """Take elements that are known to be of group 2; the parent looks at each again."""
+        Dataset.__init__(self, elements)
 
 
 @lru_cache(maxsize=4096)
@@ -141,7 +139,9 @@ def _assembled(content: bytes, meta: dict[BaseTag, Any], elements: dict[BaseTag,
     file_meta.set_original_encoding(False, True, default_encoding)
     dataset.__dict__["preamble"] = content[:128]
     named = elements.get(_interned(CHARACTER_SET))
-    dataset.set_original_encoding(is_implicit, True, default_encoding if named is None else convert_encodings(convert_raw_data_element(named).value))
+    encoding = default_encoding if named is None else convert_encodings(convert_raw_data_element(named).value)
+    dataset.__dict__["_texts"] = encoding if isinstance(encoding, str) else tuple(encoding)
+    dataset.set_original_encoding(is_implicit, True, encoding)
     return dataset
 
 
