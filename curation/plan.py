@@ -97,7 +97,7 @@ def open_reader(source: SourceSettings, harmonize: HarmonizeSettings, secret: by
         raise SourceError(source.name, "path", f"there is no {source.path}")
     table = read_table(source)
     families = {"raster": ("xray", "colour"), "nifti": ("ct", "mr", "pt", "xray", "colour"), "dicom": ("ct", "mr", "pt", "xray", "colour")}[source.kind]
-    recipes = [recipe_sha256(family, harmonize) for family in families]  # type: ignore[arg-type]
+    recipes = [recipe_sha256(family, harmonize) for family in families]
     fingerprint = pseudonym(secret, "fingerprint", "key")
     how = source.model_dump(mode="json", exclude={"path", "table"})
     content = hashlib.sha256(source.table.read_bytes()).hexdigest() if source.table else ""

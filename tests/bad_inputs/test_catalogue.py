@@ -8,7 +8,7 @@ from tests.bad_inputs import dicom_files, nifti_files, raster_files
 TESTS = Path(__file__).parents[1]
 ELSEWHERE = {
     33: "curation/test_dicom.py::test_enhanced_frames_are_placed_by_their_functional_groups",
-    45: "curation/test_pydicom_files.py::test_every_file_gets_the_answer_that_the_table_says",
+    45: "curation/test_pydicom_files.py::test_the_file_gets_its_answer",
     47: "bad_inputs/test_moments.py::test_a_file_that_changes_while_it_is_read_is_tried_again",
     80: "bad_inputs/test_moments.py::test_a_file_that_may_not_be_read_is_named",
     81: "adaptation/test_encoders.py::test_a_folder_with_pickles_only_is_refused",
