@@ -5,6 +5,7 @@ pydicom warns with values of the header in the text, so it is silenced here; not
 
 from __future__ import annotations
 
+import io
 import logging
 import struct
 import warnings
@@ -77,6 +78,18 @@ def guarded(code: str = "CORRUPT", reason: str = "an element of the file cannot 
         _silenced.reset(token)
 
 
+class Sober(io.BufferedReader):
+    """A file that takes no more memory than it has bytes, whatever length an element claims."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(str(path)))  # pydicom wants a name that is a text
+        self._size_bytes = path.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return at most `size` bytes."""
+        return super().read(min(size, self._size_bytes) if size else size)
+
+
 def open_dataset(path: Path, tags: list[str] | None = None, read: Callable[[Path], bytes | memoryview] = Path.read_bytes) -> Dataset:
     """Return the data set at `path`: all of it, or at least `tags` of what lies before the pixels.
 
@@ -95,7 +108,8 @@ def open_dataset(path: Path, tags: list[str] | None = None, read: Callable[[Path
         if scanned is not None:
             return scanned
         has_magic = _check_start(path)
-        dataset = dcmread(path, force=not has_magic, specific_tags=list(tags) if tags else None, stop_before_pixels=tags is not None)
+        with Sober(path) as stream:
+            dataset = dcmread(stream, force=not has_magic, specific_tags=list(tags) if tags else None, stop_before_pixels=tags is not None)
         if not has_magic and kind_of(str(dataset.get("SOPClassUID", ""))) == "unknown":
             raise ImageError("NOT_DICOM", "the file has no DICOM mark and does not begin with a known object")
         if tags is None and is_cut_short(dataset):

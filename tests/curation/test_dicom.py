@@ -504,3 +504,23 @@ def test_real_series_are_judged_by_what_they_are(folder: str, expected: set[tupl
     assert refused <= {"DIRECTORY", "NOT_DICOM"}
     found = {(outcome.outcome, outcome.code) for paths in series.values() for outcome in read_series(paths, KEY).outcomes.values()}
     assert found == expected
+
+
+def test_an_element_that_claims_four_gigabytes_takes_no_room(tmp_path: Path) -> None:
+    """With less memory than it claims, the answer is that the file is cut short."""
+    import subprocess
+    import sys
+
+    content = an_xray(tmp_path).read_bytes()
+    place = content.index(b"\x08\x00\x18\x00UI")
+    (tmp_path / "claim.dcm").write_bytes(content[:place] + b"\x09\x00\x01\x10OB\0\0\xf0\xff\xff\xff" + content[place:])
+    script = (
+        "import resource, sys; from pathlib import Path; from curation.dicom_reading import open_dataset; from curation.errors import ImageError\n"
+        "resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))\n"
+        "try:\n    open_dataset(Path(sys.argv[1]))\n"
+        "except ImageError as error:\n    print(error.code)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "claim.dcm")], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "TRUNCATED\n", done.stderr
