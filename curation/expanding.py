@@ -16,7 +16,8 @@ import polars as pl
 
 from curation.executing import run_jobs
 from curation.intake import INTAKE
-from curation.plan import FILE, FOUND, Reader
+from curation.matching import FILE
+from curation.plan import FOUND, Reader
 from curation.progress import Progress
 from curation.project import Project
 from curation.recipe import SourceSettings

@@ -13,8 +13,9 @@ import polars as pl
 from curation.executing import run_jobs
 from curation.expanding import lay_out_again
 from curation.headers import Header, HeaderJob, crash_headers, make_jobs, read_headers
+from curation.matching import FILE, match_rows
 from curation.merge import read_parts
-from curation.plan import FILE, Plan, Reader, compare, make_plan
+from curation.plan import Plan, Reader, compare, make_plan
 from curation.progress import Progress
 from curation.project import Project
 from curation.reading import crash_part, read_chunk
@@ -106,7 +107,7 @@ def gather(found: pl.DataFrame, intake: pl.DataFrame, usable_ids: pl.Series, wor
         schema=HEADERS,
         orient="row",
     )
-    plan = make_plan(was, pl.concat([units, _file_units(was, work)]), intake, usable_ids, work.order)
+    plan = make_plan(was, pl.concat([units, file_units(was, work.readers)]), intake, usable_ids, work.order)
     lay_out_again(plan.todo.select(FILE).iter_rows(), work.readers, work.executor)
     refused = [{"source": h.source, "unit": h.path, **asdict(h.refusal)} for h in headers.values() if h.refusal]
     built, lookup_ids = _build_units(plan, headers, work)
@@ -116,18 +117,23 @@ def gather(found: pl.DataFrame, intake: pl.DataFrame, usable_ids: pl.Series, wor
     return Gathered(plan.reused, files.join(hashes, on=FILE, how="left").with_columns(pl.col("lookup_id").fill_null("")), rows, plan.gone)
 
 
-def _file_units(was: pl.DataFrame, work: Work) -> pl.DataFrame:
-    """Return the unit of every file that is no DICOM: itself, or for what lies beside a NIfTI image (label map, voxels, b-values) the image."""
-    kind_of = {name: reader.source.kind for name, reader in work.readers.items()}
-    others = was.filter(pl.col("source").is_in([name for name, kind in kind_of.items() if kind != "dicom"])).select(FILE)
+def file_units(was: pl.DataFrame, readers: dict[str, Reader]) -> pl.DataFrame:
+    """Return the units that are new or others now of files that are no DICOM.
+
+    A file is a unit of its own; what lies beside a NIfTI image (label map, voxels, b-values) belongs to the image.
+    """
+    kind_of = {name: reader.source.kind for name, reader in readers.items()}
     pairs = [
         (source, path, image)
         for source, kind in kind_of.items()
         if kind == "nifti"
-        for path, image in find_units(others.filter(pl.col("source") == source)["path"].to_list()).items()
+        for path, image in find_units(was.filter(pl.col("source") == source)["path"].to_list()).items()
     ]
     beside = pl.DataFrame(pairs, schema=HEADERS, orient="row")
-    return others.join(beside, on=FILE, how="left").with_columns(pl.col("unit").fill_null(pl.col("path"))).select(list(HEADERS))
+    units = was.select(*FILE, "unit", now=beside["unit"].gather(match_rows(was, beside)) if pairs else pl.col("path"))
+    is_other = pl.col("source").is_in([name for name, kind in kind_of.items() if kind != "dicom"])
+    now = pl.coalesce("now", "path")
+    return units.filter(is_other & now.ne_missing(pl.col("unit"))).select(*FILE, unit=now)
 
 
 def _read_fresh_headers(was: pl.DataFrame, work: Work) -> dict[tuple[str, str], Header]:

@@ -21,7 +21,8 @@ from curation.gather import Gathered, Work, gather
 from curation.intake import INTAKE, images_held, read_intake, settle_owners, write_intake, write_quarantine
 from curation.manifest import read_manifest, write_manifest
 from curation.merge import carry_over, find_conflicts, mark_conflicts, pack
-from curation.plan import FILE, Reader, find_files, open_reader, with_participants
+from curation.matching import FILE
+from curation.plan import Reader, find_files, open_reader, regular_files, with_participants
 from curation.progress import Progress, silent
 from curation.project import Project
 from curation.recipe import HarmonizeSettings, SourceSettings
@@ -97,8 +98,8 @@ def _ingest(sources: tuple[SourceSettings, ...], work: Work) -> IngestReport:
     readers = with_participants(readers, found)
     work = replace(work, readers={reader.source.name: reader for reader in readers})
     other = settle_other(found.filter(pl.col("state") != "file"), intake)
-    known = intake.join(other, on=FILE, how="anti")
-    gathered = gather(found.filter(pl.col("state") == "file").drop("state"), known, _usable_ids(before, project), work)
+    known = intake if other.is_empty() else intake.join(other, on=FILE, how="anti")
+    gathered = gather(regular_files(found), known, _usable_ids(before, project), work)
     table = _new_intake(gathered, known, other, readers)
     refuse_vanished(readers, before, intake, table)
     after = before

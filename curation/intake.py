@@ -63,10 +63,15 @@ def write_quarantine(rows: pl.DataFrame, folder: Path) -> None:
         write_bytes(content, path)
 
 
+def is_holding() -> pl.Expr:
+    """Say of rows of the intake table whether they hold images: files that are kept, and files that wait behind an earlier one with the same pixels."""
+    return (pl.col("outcome") == "kept") | (pl.col("code") == SAME_IMAGE)
+
+
 def images_held(candidates: pl.DataFrame) -> pl.DataFrame:
     """Return (image_id, source, unit) of files that hold images: those kept, and those that wait behind an earlier file with the same pixels."""
-    holding = candidates.filter((pl.col("outcome") == "kept") | (pl.col("code") == SAME_IMAGE))
-    return holding.select("source", "unit", "path", "image_ids").explode("image_ids").rename({"image_ids": "image_id"}).drop_nulls("image_id")
+    holding = candidates.select("source", "unit", "path", "image_ids", is_holding=is_holding()).filter("is_holding").drop("is_holding")
+    return holding.explode("image_ids").rename({"image_ids": "image_id"}).drop_nulls("image_id")
 
 
 def settle_owners(rows: pl.DataFrame, order: dict[str, int]) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -82,7 +87,7 @@ def settle_owners(rows: pl.DataFrame, order: dict[str, int]) -> tuple[pl.DataFra
     holders = images_held(rows).with_columns(pl.col("source").replace_strict(order, return_dtype=pl.Int64, default=len(order)).alias("place"))
     owners = holders.sort("image_id", "place", "path").unique("image_id", keep="first", maintain_order=True).select("image_id", "source", "unit")
     owned = holders.join(owners, on=["image_id", "source", "unit"]).select("source", "path").unique().with_columns(owns=pl.lit(True))
-    waits = ((pl.col("outcome") == "kept") | (pl.col("code") == SAME_IMAGE)) & pl.col("owns").is_null()
+    waits = is_holding() & pl.col("owns").is_null()
     owns = pl.col("owns").is_not_null()
     settled = rows.join(owned, on=["source", "path"], how="left").with_columns(
         outcome=pl.when(owns).then(pl.lit("kept")).when(waits).then(pl.lit("duplicate")).otherwise("outcome"),

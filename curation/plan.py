@@ -13,7 +13,8 @@ import polars as pl
 
 from curation.errors import SourceError
 from curation.harmonize.recipes import CODE_VERSION, recipe_sha256
-from curation.intake import images_held, settle_owners
+from curation.intake import SAME_IMAGE, images_held, is_holding, settle_owners
+from curation.matching import FILE, is_in, match_rows
 from curation.pseudonyms import pseudonym
 from curation.recipe import HarmonizeSettings, SourceSettings
 from curation.sources.archives import MARK, Archive, member_place
@@ -30,7 +31,6 @@ RETRIED = ("UNREADABLE", "MEMORY", "CHANGED")
 
 FOUND = pl.Schema({"source": pl.String(), "path": pl.String(), "size_bytes": pl.Int64(), "mtime_ns": pl.Int64(), "state": pl.String()})
 WALKED_AT_ONCE = 50_000
-FILE = ["source", "path"]
 UNIT = ["source", "unit"]
 
 
@@ -171,12 +171,22 @@ class Plan:
         return self.todo.is_empty() and self.gone == 0
 
 
+def regular_files(found: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of `found` that are regular files, without a copy when all are."""
+    is_file = found["state"] == "file"
+    return (found if is_file.all() else found.filter(is_file)).drop("state")
+
+
 def compare(found: pl.DataFrame, intake: pl.DataFrame, readers: tuple[Reader, ...]) -> pl.DataFrame:
-    """Return `found` with what the last run knew: sha256, unit, `same` (recipe and table hold) and `still` (size and time hold too)."""
-    was = found.join(intake, on=FILE, how="left", suffix="_was")
-    same = _holds(was, readers)
-    is_still = pl.col("same") & (pl.col("size_bytes") == pl.col("size_bytes_was")) & (pl.col("mtime_ns") == pl.col("mtime_ns_was"))
-    return was.with_columns(same=same).with_columns(still=is_still.fill_null(False)).select(*found.columns, "sha256", "unit", "same", "still")
+    """Return `found` with what the last run knew.
+
+    `old_row` is the place in the intake table, `unit` what it was read with, `same` says that recipe and table hold, `still` that size and time do too.
+    """
+    old_row = match_rows(found, intake)
+    was = found.with_columns(old_row=old_row, unit=intake["unit"].gather(old_row))
+    was = was.with_columns(same=_holds(was, intake, readers))
+    is_still = (was["size_bytes"] == intake["size_bytes"].gather(old_row)) & (was["mtime_ns"] == intake["mtime_ns"].gather(old_row))
+    return was.with_columns(still=(was["same"] & is_still).fill_null(False))
 
 
 def make_plan(was: pl.DataFrame, units: pl.DataFrame, intake: pl.DataFrame, usable_ids: pl.Series, order: dict[str, int]) -> Plan:
@@ -187,67 +197,85 @@ def make_plan(was: pl.DataFrame, units: pl.DataFrame, intake: pl.DataFrame, usab
 
     Args:
         was: the answer of `compare`.
-        units: source, path, unit of the files that changed, as their headers say it now.
+        units: source, path, unit of the files whose unit is another one now, or that are new.
         intake: the last run's table.
         usable_ids: image_ids that are in the manifest with a shard that exists.
         order: place of each source in the recipe.
     """
-    gone = intake.join(was, on=FILE, how="anti").select(UNIT)
-    was = was.rename({"unit": "old_unit"}).join(units, on=FILE, how="left").with_columns(unit=pl.coalesce("unit", "old_unit"))
-    fresh = was.filter(~pl.col("still") | pl.col("unit").ne_missing(pl.col("old_unit")))
-    moved = fresh.filter(pl.col("unit").ne_missing(pl.col("old_unit")))
+    is_gone = ~pl.int_range(intake.height, dtype=pl.UInt32, eager=True).is_in(was["old_row"].drop_nulls().implode())
+    gone = intake.filter(is_gone).select(UNIT)
+    was = was.rename({"unit": "old_unit"})
+    now = was["old_unit"] if units.is_empty() else units["unit"].gather(match_rows(was, units))
+    was = was.with_columns(unit=now.alias("unit")).with_columns(unit=pl.coalesce("unit", "old_unit"))
+    has_moved = pl.col("unit").ne_missing(pl.col("old_unit"))
+    fresh = was.filter(~pl.col("still") | has_moved)
+    moved = fresh.filter(has_moved)
     left = moved.select("source", pl.col("old_unit").alias("unit"))
     changed = pl.concat([fresh.select(UNIT), left, gone]).drop_nulls().unique()
-    forced = _units_to_force(changed, intake, usable_ids, order)
-    rivals = _rivals(pl.concat([changed, forced]).unique(), intake)
-    broken = pl.concat([forced, gone, left, moved.select(UNIT), rivals]).drop_nulls().unique().with_columns(broken=pl.lit(True))
-    touched = pl.concat([changed, forced]).unique().with_columns(touched=pl.lit(True))
-    was = was.join(touched, on=UNIT, how="left").join(broken, on=UNIT, how="left")
-    is_reused = pl.col("still") & pl.col("touched").is_null()
-    known = pl.when(pl.col("same") & pl.col("broken").is_null()).then("sha256")
-    todo = was.filter(~is_reused).select("source", "path", "size_bytes", "mtime_ns", "unit", known.alias("known_sha256"))
-    return Plan(intake.join(was.filter(is_reused).select(FILE), on=FILE, how="semi"), todo, gone.height)
+    held = images_held(intake).select(*UNIT, "image_id")
+    forced = _units_to_force(changed, intake, held, usable_ids, order)
+    touched = pl.concat([changed, forced]).unique()
+    broken = pl.concat([forced, gone, left, moved.select(UNIT), _rivals(touched, held)]).drop_nulls().unique()
+    is_reused = was["still"] & ~is_in(was, touched, UNIT)
+    todo = was.filter(~is_reused)
+    known = pl.when(todo["same"] & ~is_in(todo, broken, UNIT)).then(intake["sha256"].gather(todo["old_row"]))
+    todo = todo.select("source", "path", "size_bytes", "mtime_ns", "unit", known_sha256=known)
+    if is_reused.all() and gone.is_empty():
+        return Plan(intake, todo, 0)
+    is_kept = pl.int_range(intake.height, dtype=pl.UInt32, eager=True).is_in(was["old_row"].filter(is_reused).implode())
+    return Plan(intake.filter(is_kept), todo, gone.height)
 
 
-def _rivals(reading: pl.DataFrame, intake: pl.DataFrame) -> pl.DataFrame:
+def _rivals(reading: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
     """Return the units that are read and held an image together: equal bytes do not settle whose the image is now."""
-    held = images_held(intake).select(*UNIT, "image_id").unique().join(reading, on=UNIT, how="semi")
-    return held.filter(pl.len().over("image_id") > 1).select(UNIT).unique()
+    read = held.filter(is_in(held, reading, UNIT)).unique()
+    return read.filter(pl.len().over("image_id") > 1).select(UNIT).unique()
 
 
-def _holds(was: pl.DataFrame, readers: tuple[Reader, ...]) -> pl.Series:
+def _holds(was: pl.DataFrame, intake: pl.DataFrame, readers: tuple[Reader, ...]) -> pl.Series:
     """Say for each file whether recipe and table are those of its last outcome."""
-    recipe_of = {reader.source.name: reader.recipe_sha256 for reader in readers}
-    table_of = {reader.source.name: reader.table_sha256 for reader in readers}
-    marks = was.select(
-        recipe=(pl.col("recipe_sha256") == pl.col("source").replace_strict(recipe_of, return_dtype=pl.String, default=None)).fill_null(False),
-        table=(pl.col("table_sha256") == pl.col("source").replace_strict(table_of, return_dtype=pl.String, default=None)).fill_null(False),
+    is_one = [pl.col("source") == reader.source.name for reader in readers]
+    marks = intake.select(
+        recipe=pl.any_horizontal(pl.lit(False), *(one & (pl.col("recipe_sha256") == reader.recipe_sha256) for one, reader in zip(is_one, readers, strict=True)))
+        & ~pl.col("code").is_in(RETRIED),
+        table=pl.any_horizontal(pl.lit(False), *(one & (pl.col("table_sha256") == reader.table_sha256) for one, reader in zip(is_one, readers, strict=True))),
     )
-    marks = marks.with_columns(recipe=marks["recipe"] & ~was["code"].is_in(RETRIED).fill_null(False))
-    same = marks["recipe"] & marks["table"]
+    recipe, table = (marks[name].gather(was["old_row"]).fill_null(False) for name in ("recipe", "table"))
+    same = recipe & table
     by_name = {reader.source.name: reader for reader in readers if reader.source.kind != "dicom"}
-    asked = was.with_row_index("row").filter(marks["recipe"] & ~marks["table"] & pl.col("source").is_in(list(by_name)))
-    if asked.is_empty():
+    is_asked = recipe & ~table & was["source"].is_in(list(by_name))
+    if not is_asked.any():
         return same
-    rows = asked.select("row", "source", "path", "lookup_id").iter_rows()
-    equal = [row for row, source, path, lookup_id in rows if by_name[source].lookup_id(path) == lookup_id]
-    return same | pl.Series(range(was.height), dtype=pl.Int64).is_in(equal)
+    asked = was.select("source", "path", "old_row").with_row_index("row").filter(is_asked)
+    asked = asked.with_columns(lookup_id=intake["lookup_id"].gather(asked["old_row"])).drop("old_row")
+    equal = [row for row, source, path, lookup_id in asked.iter_rows() if by_name[source].lookup_id(path) == lookup_id]
+    return same | pl.int_range(was.height, dtype=pl.Int64, eager=True).is_in(equal)
 
 
-def _units_to_force(changed: pl.DataFrame, intake: pl.DataFrame, usable_ids: pl.Series, order: dict[str, int]) -> pl.DataFrame:
+def _units_to_force(changed: pl.DataFrame, intake: pl.DataFrame, held: pl.DataFrame, usable_ids: pl.Series, order: dict[str, int]) -> pl.DataFrame:
     """Return (source, unit) to read again though their files did not change.
 
     Their image is lost, or the order of the sources makes them its owner now, or they share an image with a unit that is read.
     """
-    held = images_held(intake).select(*UNIT, "image_id").unique()
     lost = held.filter(~pl.col("image_id").is_in(usable_ids.implode())).select(UNIT)
-    settled, _ = settle_owners(intake, order)
-    promoted = settled.join(intake, on=[*FILE, "outcome"], how="anti").select(UNIT)
-    forced = pl.concat([lost, promoted]).unique()
+    forced = pl.concat([lost, _promoted(intake, order)]).unique()
     while True:
         reading = pl.concat([changed, forced]).unique()
-        shared = held.join(reading, on=UNIT, how="semi").select("image_id").unique()
-        partners = held.join(shared, on="image_id", how="semi").select(UNIT).unique().join(reading, on=UNIT, how="anti")
+        if reading.is_empty():
+            return forced
+        shared = held.filter(is_in(held, reading, UNIT)).select("image_id").unique()
+        partners = held.filter(is_in(held, shared, ["image_id"])).select(UNIT).unique().join(reading, on=UNIT, how="anti")
         if partners.is_empty():
             return forced
         forced = pl.concat([forced, partners]).unique()
+
+
+def _promoted(intake: pl.DataFrame, order: dict[str, int]) -> pl.DataFrame:
+    """Return (source, unit) of files whose outcome the order of the sources changes: only files that share an image, or waited behind one, can be."""
+    holding = intake.filter(is_holding()).select(*FILE, "unit", "outcome", "code", "image_ids")
+    hashes = holding.select("image_ids").with_row_index("row").explode("image_ids").select("row", image=pl.col("image_ids").hash())
+    shared = hashes.filter(pl.col("image").is_duplicated())["row"].unique()
+    is_asked = (pl.col("code") == SAME_IMAGE) | pl.int_range(pl.len(), dtype=pl.UInt32).is_in(shared.implode())
+    asked = holding.filter(is_asked).with_columns(reason=pl.lit(""))
+    settled, _ = settle_owners(asked, order)
+    return settled.join(asked, on=[*FILE, "outcome"], how="anti").select(UNIT)

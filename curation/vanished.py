@@ -7,7 +7,8 @@ import polars as pl
 from curation.errors import UsageError
 from curation.expanding import STATES, TRANSIENT
 from curation.intake import images_held
-from curation.plan import FILE, Reader
+from curation.matching import FILE
+from curation.plan import Reader
 from curation.sources.archives import MARK
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import polars as pl
 
+from curation.gather import file_units
 from curation.intake import INTAKE
-from curation.plan import FILE, compare, find_files, make_plan, open_reader
+from curation.matching import FILE
+from curation.plan import compare, find_files, make_plan, open_reader, regular_files
 from curation.recipe import HarmonizeSettings, SourceSettings
 
 
@@ -32,8 +34,8 @@ def walk_and_compare(folder: Path, intake_path: Path) -> int:
         _intake_of(found, reader.recipe_sha256, reader.table_sha256).write_parquet(intake_path)
         return found.height
     intake = pl.read_parquet(intake_path)
-    was = compare(found.filter(pl.col("state") == "file").drop("state"), intake, (reader,))
-    plan = make_plan(was, was.select(*FILE, unit="path"), intake, intake["image_ids"].explode(), {"bench": 0})
+    was = compare(regular_files(found), intake, (reader,))
+    plan = make_plan(was, file_units(was, {"bench": reader}), intake, intake["image_ids"].explode(), {"bench": 0})
     return plan.todo.height
 
 
