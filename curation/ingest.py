@@ -18,10 +18,11 @@ import polars as pl
 from curation.errors import SourceError
 from curation.expanding import as_folders, expand, fetch_remote, now, settle_other
 from curation.gather import Gathered, Work, gather
+from curation.idle import nothing_changed
 from curation.intake import INTAKE, images_held, read_intake, settle_owners, write_intake, write_quarantine
 from curation.manifest import read_manifest, write_manifest
-from curation.merge import carry_over, find_conflicts, mark_conflicts, pack
 from curation.matching import FILE
+from curation.merge import carry_over, find_conflicts, mark_conflicts, pack
 from curation.plan import Reader, find_files, open_reader, regular_files, with_participants
 from curation.progress import Progress, silent
 from curation.project import Project
@@ -92,14 +93,19 @@ def ingest(
 
 def _ingest(sources: tuple[SourceSettings, ...], work: Work) -> IngestReport:
     started, project = time.monotonic(), work.project
-    intake, before, readers = read_intake(project.intake), _rows_before(project), tuple(work.readers.values())
+    before, readers = _rows_before(project), tuple(work.readers.values())
     missing = fetch_remote(project, sources, work.secret, work.progress)
-    found = expand(pl.concat([find_files(readers), missing]), intake, readers, work.executor, work.unpacked, work.progress)
+    found, usable_ids = pl.concat([find_files(readers), missing]), _usable_ids(before, project)
+    if project.manifest.exists() and nothing_changed(found, project.intake, with_participants(readers, found), usable_ids, _givers(before)):
+        table = pl.read_parquet(project.intake, columns=["outcome", "code"])
+        return _report(table, before, before, table.height, time.monotonic() - started)
+    intake = read_intake(project.intake)
+    found = expand(found, intake, readers, work.executor, work.unpacked, work.progress)
     readers = with_participants(readers, found)
     work = replace(work, readers={reader.source.name: reader for reader in readers})
     other = settle_other(found.filter(pl.col("state") != "file"), intake)
     known = intake if other.is_empty() else intake.join(other, on=FILE, how="anti")
-    gathered = gather(regular_files(found), known, _usable_ids(before, project), work)
+    gathered = gather(regular_files(found), known, usable_ids, work)
     table = _new_intake(gathered, known, other, readers)
     refuse_vanished(readers, before, intake, table)
     after = before
@@ -133,6 +139,11 @@ def _rows_before(project: Project) -> pl.DataFrame:
 def _usable_ids(before: pl.DataFrame, project: Project) -> pl.Series:
     """Return the ids of acquired images whose shard exists."""
     return before.filter((pl.col("origin") == "acquired") & pl.col("shard").is_in(_shard_names(project)))["image_id"]
+
+
+def _givers(before: pl.DataFrame) -> set[str]:
+    """Return the sources that acquired images came from."""
+    return set(before.filter(pl.col("origin") == "acquired")["source"].unique())
 
 
 def _shard_names(project: Project) -> list[str]:

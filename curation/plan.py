@@ -258,7 +258,7 @@ def _units_to_force(changed: pl.DataFrame, intake: pl.DataFrame, held: pl.DataFr
     Their image is lost, or the order of the sources makes them its owner now, or they share an image with a unit that is read.
     """
     lost = held.filter(~pl.col("image_id").is_in(usable_ids.implode())).select(UNIT)
-    forced = pl.concat([lost, _promoted(intake, order)]).unique()
+    forced = pl.concat([lost, find_promoted(intake, order)]).unique()
     while True:
         reading = pl.concat([changed, forced]).unique()
         if reading.is_empty():
@@ -270,7 +270,7 @@ def _units_to_force(changed: pl.DataFrame, intake: pl.DataFrame, held: pl.DataFr
         forced = pl.concat([forced, partners]).unique()
 
 
-def _promoted(intake: pl.DataFrame, order: dict[str, int]) -> pl.DataFrame:
+def find_promoted(intake: pl.DataFrame, order: dict[str, int]) -> pl.DataFrame:
     """Return (source, unit) of files whose outcome the order of the sources changes: only files that share an image, or waited behind one, can be."""
     holding = intake.filter(is_holding()).select(*FILE, "unit", "outcome", "code", "image_ids")
     hashes = holding.select("image_ids").with_row_index("row").explode("image_ids").select("row", image=pl.col("image_ids").hash())

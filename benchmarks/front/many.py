@@ -1,4 +1,4 @@
-"""What each run does with every file before it opens one: walk, the table of what was found, the comparison with the intake table, the plan."""
+"""What each run does with every file before it opens one: walk, the table of what was found, the comparison with the intake table."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 import polars as pl
 
-from curation.gather import file_units
+from curation.idle import nothing_changed
 from curation.intake import INTAKE
 from curation.matching import FILE
-from curation.plan import compare, find_files, make_plan, open_reader, regular_files
+from curation.plan import find_files, open_reader
 from curation.recipe import HarmonizeSettings, SourceSettings
 
 
@@ -23,20 +23,23 @@ def make_empty_files(folder: Path, count: int, in_a_folder: int = 1000) -> None:
 
 
 def walk_and_compare(folder: Path, intake_path: Path) -> int:
-    """Find all files of a source, as `ingest` does, and plan against the intake table; the first time, when there is none, one is made and written.
+    """Find all files of a source, as `ingest` does, and compare them with the intake table; the first time, when there is none, one is made and written.
 
     Returns:
-        How many files have to be read.
+        How many files were found.
+
+    Raises:
+        ValueError: the comparison says that something changed.
     """
     reader = open_reader(SourceSettings(name="bench", kind="raster", path=folder, modality="XC"), HarmonizeSettings(), b"k" * 32)
     found = find_files((reader,))
     if not intake_path.exists():
         _intake_of(found, reader.recipe_sha256, reader.table_sha256).write_parquet(intake_path)
         return found.height
-    intake = pl.read_parquet(intake_path)
-    was = compare(regular_files(found), intake, (reader,))
-    plan = make_plan(was, file_units(was, {"bench": reader}), intake, intake["image_ids"].explode(), {"bench": 0})
-    return plan.todo.height
+    usable_ids = pl.read_parquet(intake_path, columns=["image_ids"])["image_ids"].explode()  # as the manifest has them
+    if not nothing_changed(found, intake_path, (reader,), usable_ids, {"bench"}):
+        raise ValueError("nothing changed, and the comparison says that something did")
+    return found.height
 
 
 def _intake_of(found: pl.DataFrame, recipe_sha256: str, table_sha256: str) -> pl.DataFrame:
