@@ -10,7 +10,7 @@ from benchmarks.front.inputs import make_ct_series, make_photographs
 from benchmarks.front.running import fresh, in_turn, ours
 from benchmarks.measurement import Measurement
 
-SERIES, FILES = 4, 4_000
+SERIES, FILES, TURNS = 4, 1_000, 2
 
 
 def measure(room: Path) -> list[Measurement]:
@@ -22,7 +22,7 @@ def measure(room: Path) -> list[Measurement]:
     lines = []
     for kind, folder in (("dicom", room / "cts"), ("raster", room / "photographs")):
         places = [room / f"{kind}-{count}" for count in (1, 2)]
-        one, two = in_turn(3, *(lambda place=place, n=n: ours("ingest", kind, folder, fresh(place), f"processes:{n}") for n, place in enumerate(places, 1)))  # noqa: B023
+        one, two = in_turn(TURNS, *(lambda place=place, n=n: ours("ingest", kind, folder, fresh(place), f"processes:{n}") for n, place in enumerate(places, 1)))  # noqa: B023
         detail = f"{one.wall_s:.2f} s, {two.wall_s:.2f} s; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
         lines.append(Measurement(f"two workers : one ({kind})", one.wall_s / two.wall_s, "times as fast", 1.7, detail, at_least=True))
         lines.append(_same_bytes(kind, folder, room, shards_of(places[0]), shards_of(places[1])))
