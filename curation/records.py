@@ -31,7 +31,7 @@ class ImageRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     # identity
-    image_id: str = _column("32 hex digits of the SHA-256 of the decoded source pixels and geometry", group="identity", default=...)
+    image_id: str = _column("32 hex digits of a hash of the decoded source pixels and geometry (SHA-256; BLAKE3 for CT volumes)", group="identity", default=...)
     patient_id: str = _column("keyed pseudonym of the patient", group="identity", default=..., dicom="PatientID")
     group_id: str | None = _column("patients and duplicates that must stay on one side of a split", group="identity")
     study_uid: str | None = _column("remapped study UID", group="identity", dicom="StudyInstanceUID")
