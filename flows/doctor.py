@@ -66,6 +66,8 @@ def _pins() -> Iterator[Finding]:
     for requirement in wanted:
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
+        if requirement.name == "opencv-python":  # the headless build fills the same folder; the lock installs that one alone
+            continue
         try:
             installed = version(requirement.name)
         except PackageNotFoundError:
