@@ -65,10 +65,11 @@ class CappedPool(Executor):
     """
 
     def __init__(self, workers: int, caps: Caps) -> None:
-        from multiprocessing import get_context
+        from multiprocessing import get_context, resource_tracker
 
         from pebble import ProcessPool
 
+        resource_tracker.ensure_running()  # started later, it would unblock Ctrl-C for the worker that follows it
         self._caps = caps
         self._pool = ProcessPool(workers, initializer=_prepare_worker, initargs=(caps,), context=get_context("spawn"))
 
@@ -157,12 +158,18 @@ def held_bytes() -> int:
 
 
 def _prepare_worker(caps: Caps) -> None:
-    """Keep a worker to one thread, before it imports anything that starts more, and to its caps; and let it end with the process that started it."""
+    """Keep a worker to one thread, before it imports anything that starts more, and to its caps; and let it end with the process that started it.
+
+    It speaks through its results: what a decoder prints about a hostile file reaches neither the terminal nor a log.
+    """
     Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     resource.setrlimit(resource.RLIMIT_DATA, (caps.memory_bytes, caps.memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (caps.file_bytes, caps.file_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
 
 
 def _end_with_parent() -> None:

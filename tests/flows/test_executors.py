@@ -48,6 +48,19 @@ def test_our_errors_come_back_whole(spec: str) -> None:
     assert (caught.value.code, caught.value.reason) == ("TRUNCATED", "file 3 ends early")
 
 
+def babble(_: int) -> int:
+    """Print as a decoder written in C does."""
+    os.write(1, b"Quastenflosser")
+    return os.write(2, b"Quastenflosser")
+
+
+def test_what_a_decoder_prints_goes_nowhere(capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither to the terminal nor into a log."""
+    with open_executor("processes:1") as executor:
+        assert executor.submit(babble, 0).result() == 14
+    assert capfd.readouterr() == ("", "")
+
+
 def test_workers_use_one_thread_each() -> None:
     """Two workers on two cores do not start eight threads."""
     with open_executor("processes:1") as executor:
