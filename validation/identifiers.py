@@ -1,6 +1,6 @@
 """Patterns of raw identifiers, and where a stored file can hide one.
 
-What is found is named by where it stands and by its kind, never by its value. UIDs of the standard itself (1.2.840.10008) name nobody.
+What is found is named by where it stands and by its kind, never by its value.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 _MONTH = r"(?:0?[1-9]|1[0-2])"
 _YEAR = r"(?:19|20)\d{2}"
 PATTERNS: dict[str, re.Pattern[str]] = {
-    "a DICOM UID that was not remapped": re.compile(r"(?<![\d.])(?!2\.25\.|1\.2\.840\.10008\.)[0-2](?:\.(?:0|[1-9]\d*)){5,}(?![\d.])"),
+    "a DICOM UID that was not remapped": re.compile(r"(?<![\d.])(?!2\.25\.)[0-2](?:\.(?:0|[1-9]\d*)){5,}(?![\d.])"),
     "an e-mail address": re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+"),
     "a date": re.compile(
         rf"(?<![\d.-])(?:{_YEAR}[-/.]{_MONTH}[-/.]{_DAY}|{_DAY}[-/.]{_MONTH}[-/.]{_YEAR}|{_YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))(?!\d)"
