@@ -66,10 +66,8 @@ def _pins() -> Iterator[Finding]:
     for requirement in wanted:
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
             continue
-        if requirement.name == "opencv-python":  # the headless build fills the same folder; the lock installs that one alone
-            continue
         try:
-            installed = version(requirement.name)
+            installed = _installed(requirement.name)
         except PackageNotFoundError:
             wrong.append(f"{requirement.name} is missing")
             continue
@@ -80,6 +78,16 @@ def _pins() -> Iterator[Finding]:
     fastapi = version("fastapi")
     broken = tuple(map(int, fastapi.split(".")[:2])) > (0, 152)
     yield Finding("fastapi", "problem" if broken else "ok", fastapi, "pip install 'fastapi==0.150.*': Prefect's server dies with newer ones" if broken else "")
+
+
+def _installed(name: str) -> str:
+    """Return the version of a package; OpenCV's headless build fills the same folder as the other, and the lock installs that one alone."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        if name != "opencv-python":
+            raise
+        return version("opencv-python-headless")
 
 
 def _program(name: str) -> Finding:
