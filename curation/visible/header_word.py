@@ -30,7 +30,8 @@ def text_risk_of(dataset: Dataset) -> TextRisk:
     said = text_of(dataset, "BurnedInAnnotation").upper()
     if said == "YES":
         return "said"
-    is_capture = text_of(dataset, "SOPClassUID").startswith(SECONDARY_CAPTURE) or bool(text_of(dataset, "ConversionType"))
+    sop_class = text_of(dataset, "SOPClassUID")
+    is_capture = sop_class == SECONDARY_CAPTURE or sop_class.startswith(f"{SECONDARY_CAPTURE}.") or bool(text_of(dataset, "ConversionType"))
     return "high" if said != "NO" and (is_capture or text_of(dataset, "Modality") in SCREEN_MODALITIES) else "low"
 
 

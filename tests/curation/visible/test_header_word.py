@@ -22,7 +22,7 @@ def a_header(**tags: str) -> Dataset:
 RISKS = {
     "said": [{"BurnedInAnnotation": "YES"}, {"BurnedInAnnotation": "YES", "Modality": "CT"}],
     "high": [{"Modality": "US"}, {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7.2"}, {"Modality": "CR", "ConversionType": "DF"}],
-    "low": [{"Modality": "CT"}, {"Modality": "US", "BurnedInAnnotation": "NO"}, {}],
+    "low": [{"Modality": "CT"}, {"Modality": "DMS", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.77.1.4"}, {"Modality": "US", "BurnedInAnnotation": "NO"}, {}],
 }
 
 
