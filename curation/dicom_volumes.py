@@ -16,10 +16,9 @@ from curation.dicom_pixels import rescale_into
 from curation.dicom_planes import VOLUME_KEYS, Plane
 from curation.dicom_repeats import drop_equal, split_repeats
 from curation.errors import ImageError
+from curation.harmonize.windows import FAT_HU, POSSIBLE_HU
 from curation.pixels import Pixels
 
-CT_RANGE_HU = (-8192.0, 31743.0)
-CT_AIR_HU = -200.0
 AIR_HU = -1024.0
 LEAST_TILT_DEGREES = 1.0
 AXIAL_COSINE = 0.99996
@@ -206,7 +205,7 @@ def _check_range(low: float, high: float, modality: str) -> None:
         raise ImageError("VALUE_RANGE", "a value is no number")
     if low == high:
         raise ImageError("VALUE_RANGE", "every voxel has the same value")
-    if modality == "CT" and (low < CT_RANGE_HU[0] or high > CT_RANGE_HU[1] or low > CT_AIR_HU):
+    if modality == "CT" and (low < POSSIBLE_HU[0] or high > POSSIBLE_HU[1] or low > FAT_HU):
         raise ImageError("VALUE_RANGE", f"values from {low:.0f} to {high:.0f} cannot be Hounsfield units with air around")
 
 

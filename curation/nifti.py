@@ -30,7 +30,6 @@ from curation.nifti_header import (
     voxel_offset,
 )
 from curation.pixels import Pixels
-from curation.sources.bids import is_label_map
 
 MAX_VOXEL_BYTES = 2 << 30
 MAX_TRAILING_BYTES = 1 << 20
@@ -90,26 +89,6 @@ def open_nifti(content: bytes, voxels: bytes | None = None) -> NiftiFile:
     stored, is_longer = _take(content if voxels is None else voxels, need)
     raw = np.frombuffer(stored, dtype, int(np.prod(shape)), offset).reshape(shape[::-1])
     return NiftiFile(header, raw, read_affine(header), (TRAILING_BYTES,) if is_longer else ())
-
-
-def read_nifti(content: bytes, path: str, modality: str, patient: str) -> Acquired:
-    """Return the volume in a file that holds one.
-
-    Args:
-        content: the whole file.
-        path: relative path, only asked whether it names a label map.
-        modality: DICOM code.
-        patient: raw patient identifier.
-
-    Raises:
-        ImageError: as `open_nifti`, and FOUR_D, SLOPE, NOT_FINITE or LABEL_MAP.
-    """
-    file = open_nifti(content)
-    if is_label_map(path) and file.is_whole:
-        raise ImageError("LABEL_MAP", "a label map is not an image")
-    if file.shape.volumes > 1:
-        raise ImageError("FOUR_D", "the file holds several volumes, and it is not said which one is the image")
-    return Acquired(_scaled(file.raw[0], file.header), modality, patient, file.spacing_mm, file.affine, notes=file.notes)
 
 
 def read_volumes(

@@ -165,11 +165,6 @@ class Plan:
     todo: pl.DataFrame
     gone: int
 
-    @property
-    def is_idle(self) -> bool:
-        """Nothing to read, and nothing disappeared."""
-        return self.todo.is_empty() and self.gone == 0
-
 
 def regular_files(found: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of `found` that are regular files, without a copy when all are."""

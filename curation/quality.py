@@ -6,7 +6,6 @@ They are taken from the stored image, so from the same size in every source; of 
 from __future__ import annotations
 
 from functools import cache
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,40 +106,3 @@ def _low_cosines() -> npt.NDArray[np.float32]:
     """Return `(8, 32)`, the first rows of the cosine transform (DCT-II, not normalized: the signs do not need it)."""
     place = (2 * np.arange(HASH_PX) + 1) * np.pi / (2 * HASH_PX)
     return np.cos(np.arange(LOW_FREQUENCIES)[:, None] * place).astype(np.float32)
-
-
-def distances(hashes: npt.NDArray[np.uint64], other: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint8]:
-    """Return in how many of 64 bits two hashes differ, pair by pair."""
-    bits: npt.NDArray[np.uint8] = np.bitwise_count(hashes ^ other)
-    return bits
-
-
-def similar_pairs(hashes: npt.NDArray[np.uint64], most_bits: int) -> npt.NDArray[np.intp]:
-    """Return `(n, 2)` places of hashes that differ in at most `most_bits` bits (0 to 15), first < second.
-
-    Such hashes agree in one of several bands of bits to within a bit or none (M. Norouzi et al., "Fast search in Hamming space with multi-index
-    hashing", 2012): only hashes with an equal band are compared, found by sorting.
-    """
-    bands = most_bits + 1
-    edges = np.linspace(0, HASH_BITS, bands + 1).astype(int)
-    found: list[npt.NDArray[np.intp]] = [np.empty((0, 2), np.intp)]
-    for low, high in pairwise(edges):
-        band = (hashes >> np.uint64(low)) & np.uint64((1 << int(high - low)) - 1)
-        found.extend(_close_within(band, hashes, most_bits))
-    return np.unique(np.concatenate(found), axis=0)
-
-
-def _close_within(band: npt.NDArray[np.uint64], hashes: npt.NDArray[np.uint64], most_bits: int) -> list[npt.NDArray[np.intp]]:
-    """Return the close pairs among hashes whose band is equal: in the order of the bands, each against the next, then the one after it, and so on."""
-    order = np.argsort(band, kind="stable")
-    ordered, shift = band[order], 1
-    found: list[npt.NDArray[np.intp]] = []
-    left: npt.NDArray[np.intp] = np.arange(max(len(order) - 1, 0))
-    while left.size:
-        left = left[(left + shift < len(order))]
-        left = left[ordered[left] == ordered[left + shift]]
-        first, second = order[left], order[left + shift]
-        close = distances(hashes[first], hashes[second]) <= most_bits
-        found.append(np.sort(np.stack([first[close], second[close]], axis=1), axis=1))
-        shift += 1
-    return found

@@ -65,19 +65,6 @@ def read_raster(content: bytes, modality: str, patient: str) -> Iterator[Acquire
             yield Acquired(pixels, modality, patient, fields=fields, notes=notes)
 
 
-def decode_raster(content: bytes, *, colour: bool) -> Pixels:
-    """Return the only image of a file: `(H, W, 3)` uint8 RGB when `colour`, else `(H, W)` uint8 or uint16 gray.
-
-    Raises:
-        ImageError: as `read_raster`; MULTIPAGE also for a TIFF of several pages.
-    """
-    with _open(content) as image, _decoding():
-        pages = _pages_of(image)
-        if len(pages) > 1:
-            raise ImageError("MULTIPAGE", "the file holds several pages, and it is not said which one is the image")
-        return _decode_page(image, pages[0], content, colour=colour)[0]
-
-
 def _open(content: bytes) -> Image:
     """Read the header of an image."""
     from PIL import Image

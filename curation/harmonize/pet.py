@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from curation.harmonize.orientation import reorient_to_ras
+from curation.harmonize.orientation import reorient_to_ras, spacing_of
 from curation.harmonize.resample import resample_volume, resampled_affine
 from curation.pixels import Pixels
 from curation.recipe import PtSettings
@@ -22,7 +22,7 @@ def harmonize_pet(
         settings: target spacing, or none.
     """
     upright, affine = reorient_to_ras(volume, affine)
-    spacing_mm = tuple(float(step) for step in np.linalg.norm(affine[:3, :3], axis=0)[::-1])
+    spacing_mm = spacing_of(affine)
     if settings.spacing_mm is not None:
         upright, affine = resample_volume(upright, spacing_mm, settings.spacing_mm), resampled_affine(affine, spacing_mm, settings.spacing_mm)
         spacing_mm = settings.spacing_mm

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from curation.errors import ImageError
 from curation.pixels import Pixels
@@ -19,7 +18,7 @@ WINDOWS_HU: dict[str, tuple[float, float]] = {
 """Centre and width."""
 
 POSSIBLE_HU = (-8192.0, 31743.0)
-AIR_HU = -200.0
+FAT_HU = -200.0
 
 
 def window_range(name: str) -> tuple[float, float]:
@@ -28,19 +27,10 @@ def window_range(name: str) -> tuple[float, float]:
     return centre - width / 2, centre + width / 2
 
 
-def apply_window(volume_hu: Pixels, centre_hu: float, width_hu: float) -> npt.NDArray[np.float32]:
-    """Return the volume with the window's darkest value at 0 and its brightest at 1, clipped, as float32.
-
-    `(x - (c - w / 2)) / w`. Worked value: 60 HU in the brain window (40, 80): .75.
-    """
-    shown = (np.asarray(volume_hu, np.float32) - np.float32(centre_hu - width_hu / 2)) / np.float32(width_hu)
-    return np.clip(shown, 0, 1).astype(np.float32)
-
-
 def check_hu(volume_hu: Pixels) -> None:
     """Raise `ImageError` VALUE_RANGE when the values cannot be HU: no number, beyond what a CT can store, or nothing darker than -200 HU (no air, no fat)."""
     low, high = float(np.min(volume_hu)), float(np.max(volume_hu))
     if not (POSSIBLE_HU[0] <= low and high <= POSSIBLE_HU[1]):
         raise ImageError("VALUE_RANGE", "the values of a CT lie beyond what Hounsfield units can be")
-    if low > AIR_HU:
+    if low > FAT_HU:
         raise ImageError("VALUE_RANGE", "nothing in the CT is as dark as air or fat: the values are no Hounsfield units")
