@@ -117,6 +117,6 @@ def test_the_repositorys_recipe_is_the_demos() -> None:
 
 
 def test_the_sample_release_is_small_and_simulated() -> None:
-    """At most 8 MB for its two versions, simulated sources only."""
+    """At most 5 MB, simulated sources only."""
     size = sum(path.stat().st_size for path in (ROOT / "sample-remote").rglob("*") if path.is_file())
-    assert 0 < size <= 8_000_000
+    assert 0 < size <= 5_000_000
