@@ -39,7 +39,9 @@ from flows.executors import open_executor
 
 if __name__ == "__main__":
     with open_executor("processes:2") as executor:
-        futures = [executor.submit(print, "begun", flush=True), *(executor.submit(time.sleep, 600) for _ in range(2))]
+        executor.submit(time.sleep, 0).result()
+        futures = [executor.submit(time.sleep, 600) for _ in range(2)]
+        print("begun", flush=True)
         [future.result() for future in futures]
 """
 
