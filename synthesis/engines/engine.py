@@ -1,0 +1,115 @@
+"""The interface of every engine: it learns from examples in a folder of its own, and draws one image a wish."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from curation.pixels import Pixels
+from curation.progress import Progress
+from synthesis.recipe import SamplingSettings
+
+Condition = dict[str, str]
+"""`label`, and any further column that the recipe's `conditions` list; a column that is left out is unknown."""
+
+
+class Examples(NamedTuple):
+    """What a generator learns from: N real train images of one task.
+
+    Attributes:
+        images: `(N, S, S)` or `(N, S, S, 3)` uint8; volumes `(N, D, H, W)` uint8.
+        conditions: one an image, each with `label`.
+        image_ids: of each image.
+        groups: patient, or group of patients, of each image.
+        masks: `(N, S, S)` uint8, 1 where the finding is, where an engine needs them; else None.
+    """
+
+    images: npt.NDArray[np.uint8]
+    conditions: tuple[Condition, ...]
+    image_ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    masks: npt.NDArray[np.uint8] | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Label of each image."""
+        return tuple(condition["label"] for condition in self.conditions)
+
+
+class Wanted(NamedTuple):
+    """One image to draw.
+
+    Attributes:
+        condition: what it should show.
+        seed: of its noise, from 0.
+        parent: real train image of another class, for engines that change one; shaped as the examples.
+        parent_id: its `image_id`.
+        mask: `(S, S)` uint8, 1 where the parent may be changed; None lets the engine choose.
+    """
+
+    condition: Condition
+    seed: int
+    parent: Pixels | None = None
+    parent_id: str | None = None
+    mask: npt.NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True)
+class GeneratorReport:
+    """What training a generator did.
+
+    Attributes:
+        folder: where it lies.
+        generator_sha256: hash of `generator.safetensors`: weights, conditions, settings.
+        parameters: number of weights.
+        steps: optimizer steps in all.
+        first_step: step that this call began with: 0, the last checkpoint's, or `steps` when the generator was finished before.
+        final_loss: mean loss of the last 50 steps.
+        seconds: of this call.
+        loss_curve: CSV with step and loss.
+    """
+
+    folder: str
+    generator_sha256: str
+    parameters: int
+    steps: int
+    first_step: int
+    final_loss: float
+    seconds: float
+    loss_curve: str
+
+
+class Engine(Protocol):
+    """A generator. Constructed with `(generator: GeneratorSettings, sampling: SamplingSettings)`; the finished one is `generator.safetensors` in its folder.
+
+    Attributes:
+        needs_parents: every wish must come with a real train image of another class, which is changed.
+    """
+
+    needs_parents: ClassVar[bool]
+
+    def fit(self, examples: Examples, folder: Path, progress: Progress) -> GeneratorReport:
+        """Train in `folder`, go on from a checkpoint that lies there, or load the finished generator; afterwards `sample` works."""
+        ...
+
+    def sample(self, wanted: Sequence[Wanted], progress: Progress) -> list[Pixels]:
+        """Return one image a wish, shaped as the examples: the same pixels for the same wish, whatever else is wanted and at any batch size."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the finished generator into another folder."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path, sampling: SamplingSettings | None = None) -> Engine:
+        """Return the finished generator of a folder, to draw with `sampling` (default: the recipe's defaults).
+
+        Raises:
+            UsageError: there is none.
+        """
+        ...
