@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -12,8 +13,14 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class GeneratorSettings(Frozen):
-    """A class-conditional diffusion model in pixel space and its training."""
+    """A conditional diffusion model and its training."""
 
+    engine: Literal["pixel", "latent", "lora", "volume", "inpainting"] = Field(
+        default="pixel", description="pixel: diffusion in pixels; latent: behind an autoencoder; lora: adapts a pretrained pipeline; inpainting: inside a mask"
+    )
+    conditions: tuple[str, ...] = Field(
+        default=(), description="told to the network beside the label: site, view_position, sex, age_band, or a key of attributes"
+    )
     size_px: int = Field(default=32, ge=16, le=512, multiple_of=8, description="images are generated at this size")
     channels: tuple[int, ...] = Field(default=(32, 64, 96), min_length=2, description="width of the UNet's levels")
     steps: int = Field(default=600, ge=1, description="optimizer steps")
@@ -26,7 +33,14 @@ class GeneratorSettings(Frozen):
     )
     precision: Literal["bf16", "fp32"] = Field(default="bf16", description="bf16 is faster only where the processor has it")
     label_drop: Share = Field(default=0.1, description="share of labels dropped for classifier-free guidance")
+    noise_offset: float = Field(default=0.0, ge=0, le=1, description="strength of noise that is the same in all of an image; 0.05 against a wrong mean colour")
+    accumulation: int = Field(default=1, ge=1, description="parts that a batch is computed in, one after the other; more parts need less memory")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: a GPU when there is one")
     checkpoint_steps: int = Field(default=100, ge=1, description="steps between checkpoints; training goes on from the last one")
+    preview_steps: int = Field(default=0, ge=0, description="steps between grids of samples, kept beside the loss curve; 0: none")
+    base: Path | None = Field(default=None, description="folder of a generator to start from: its network is kept, its tables of conditions grow")
+    low_shot_steps: int = Field(default=300, ge=1, description="optimizer steps from a base, instead of `steps`")
+    low_shot_trains: Literal["all", "conditions"] = Field(default="all", description="what learns from a base on; conditions: their embeddings only")
     seed: int = 0
 
 
@@ -53,6 +67,9 @@ class SynthesisSettings(Frozen):
     task: str = Field(default="colour-2d", description="family and dimensions of the images to generate, e.g. colour-2d, xray-2d")
     classes: int = Field(default=1, ge=1, description="how many of the rarest classes get candidates")
     candidates: int = Field(default=64, ge=1, description="most candidates in one round")
+    counterbalance: Share = Field(
+        default=0.25, description="share of candidates that show the other classes, so that being synthetic says little about the class"
+    )
     least_train_images: int = Field(default=40, ge=2, description="below this number of train images of the task: too little data")
     generator: GeneratorSettings = GeneratorSettings()
     sampling: SamplingSettings = SamplingSettings()
