@@ -91,6 +91,7 @@ def test_every_commented_value_of_the_template_is_the_default(tmp_path: Path) ->
     assert content["harmonize"].pop("pt") == {"spacing_mm": [2.0, 2.0, 2.0]}
     assert content["run"].pop("threads") == 1
     content["release"].pop("remote")
+    assert content["synthesis"]["generator"].pop("base") == "generators/common"
     given = Settings(**content).model_dump(exclude={"release": {"remote"}})
     assert given == Settings.model_validate({"dataset": content["dataset"]}).model_dump(exclude={"release": {"remote"}})
 
