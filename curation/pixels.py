@@ -2,12 +2,14 @@
 
 2-D: PNG, `(H, W)` uint8 or uint16, or `(H, W, 3)` uint8 RGB. 3-D: NIfTI-1 `.nii.gz`, `(D, H, W)` int16 or float32, axes
 slices, rows, columns. No text chunk, no free header field, no time is written, so the bytes hold pixels and geometry only.
+Synthetic images alone say more: a PNG in text chunks, a NIfTI in a header extension.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import json
 import struct
 import zlib
 from typing import Any
@@ -22,7 +24,9 @@ Pixels = npt.NDArray[Any]
 STORED_BYTES = 0xFFFF
 """Most bytes of a deflate block that is not compressed."""
 SYNTHETIC_MARK = "Curaloop-Synthetic"
-"""Key of the PNG text chunk that every synthetic image carries."""
+"""Key of the PNG text chunk, or of the NIfTI extension, that every synthetic image carries."""
+NIFTI_COMMENT = 6
+"""Code of the NIfTI header extension that holds plain text."""
 
 
 def hash_pixels(pixels: Pixels, spacing_mm: tuple[float, ...] | list[float] | None = None) -> str:
@@ -82,7 +86,7 @@ def _insert_text(png: bytes, mark: dict[str, str]) -> bytes:
     return png[:end_of_header] + chunks + png[end_of_header:]
 
 
-def encode_nifti(volume: Pixels, affine: npt.NDArray[np.float64], *, compress: bool = False) -> bytes | memoryview:
+def encode_nifti(volume: Pixels, affine: npt.NDArray[np.float64], *, compress: bool = False, mark: dict[str, str] | None = None) -> bytes | memoryview:
     """Return a `(D, H, W)` volume as `.nii.gz` bytes.
 
     Voxels of a scanner are mostly noise: gzip takes longer to halve them than everything else that is done to them, so they are stored in a gzip file
@@ -92,10 +96,11 @@ def encode_nifti(volume: Pixels, affine: npt.NDArray[np.float64], *, compress: b
         volume: int16 or float32, axes slices, rows, columns; a label map: uint8 or uint16.
         affine: `(4, 4)`, voxel indices in the file's order (columns, rows, slices) to RAS+ millimetres.
         compress: for label maps, which shrink a hundred times.
+        mark: becomes a header extension; only synthetic volumes carry one.
     """
     from isal import igzip
 
-    head = _nifti_header(volume, affine)
+    head = _nifti_header(volume, affine, mark)
     voxels = np.ascontiguousarray(volume, volume.dtype.newbyteorder("<"))
     if not compress:
         return _stored_gzip(head, voxels.reshape(-1).view(np.uint8))
@@ -103,8 +108,8 @@ def encode_nifti(volume: Pixels, affine: npt.NDArray[np.float64], *, compress: b
     return compressed
 
 
-def _nifti_header(volume: Pixels, affine: npt.NDArray[np.float64]) -> bytes:
-    """Return the 352 bytes before the voxels: type, shape, geometry, no text."""
+def _nifti_header(volume: Pixels, affine: npt.NDArray[np.float64], mark: dict[str, str] | None) -> bytes:
+    """Return the bytes before the voxels: type, shape, geometry, no text but a synthetic volume's mark. 352 bytes without one."""
     import nibabel as nib
 
     header = nib.Nifti1Header()
@@ -112,9 +117,13 @@ def _nifti_header(volume: Pixels, affine: npt.NDArray[np.float64]) -> bytes:
     header.set_data_shape(volume.shape[::-1])
     image = nib.Nifti1Image(np.broadcast_to(np.zeros((), volume.dtype), volume.shape[::-1]), affine, header)
     image.header.set_xyzt_units("mm")
-    image.header["descrip"], image.header["vox_offset"] = b"", 352
+    extension = io.BytesIO()
+    if mark:
+        image.header.extensions.append(nib.nifti1.Nifti1Extension(NIFTI_COMMENT, json.dumps(mark, sort_keys=True).encode()))
+        image.header.extensions.write_to(extension, byteswap=False)
+    image.header["descrip"], image.header["vox_offset"] = b"", 352 + extension.tell()
     image.header.set_slope_inter(1, 0)
-    return bytes(image.header.binaryblock) + b"\0" * 4
+    return bytes(image.header.binaryblock) + bytes([bool(mark), 0, 0, 0]) + extension.getvalue()
 
 
 def _stored_gzip(head: bytes, body: npt.NDArray[np.uint8]) -> memoryview:
@@ -176,3 +185,32 @@ def read_png_mark(content: bytes) -> dict[str, str]:
 
     with Image.open(io.BytesIO(content)) as image:
         return {str(key): str(value) for key, value in image.info.items() if isinstance(value, str)}
+
+
+def read_mark(content: bytes, suffix: str) -> dict[str, str]:
+    """Return what a stored file says of itself: the text chunks of a PNG, the mark of a `.nii.gz`; empty when it says nothing.
+
+    Raises:
+        IntegrityError: the bytes are not what the suffix says.
+    """
+    return _read_nifti_mark(content) if suffix == ".nii.gz" else read_png_mark(content)
+
+
+def _read_nifti_mark(content: bytes) -> dict[str, str]:
+    """Return the keys and values of all header extensions that are JSON objects. The voxels are not read."""
+    import nibabel as nib
+    from isal import igzip, igzip_lib
+
+    try:
+        with igzip.IGzipFile(fileobj=io.BytesIO(content)) as stream:
+            header = nib.Nifti1Header.from_fileobj(stream)
+    except (OSError, EOFError, zlib.error, igzip_lib.IsalError, nib.spatialimages.HeaderDataError) as error:  # type: ignore[misc]  # a class, its stub says no
+        raise IntegrityError("stored volume", "bytes are not a NIfTI") from error
+    mark: dict[str, str] = {}
+    for extension in header.extensions:
+        try:
+            found = json.loads(extension.text) if extension.get_code() == NIFTI_COMMENT else {}
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            continue
+        mark |= {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+    return mark

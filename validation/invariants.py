@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from curation.errors import IntegrityError
-from curation.pixels import read_png_mark
+from curation.pixels import read_mark
 from curation.shards import PLACE
 from synthesis.candidates import MARK
 from validation.checks import CheckResult, conclude
@@ -194,11 +194,11 @@ def check_marks(rows: pl.DataFrame, read: Read) -> CheckResult:
     made, failures = rows.filter(pl.col("origin") == "synthetic"), []
     for row in made.iter_rows(named=True):
         try:
-            mark = read_png_mark(read(row))
+            mark = read_mark(read(row), row["suffix"])
         except (IntegrityError, OSError) as error:
             failures.append(f"synthetic image {row['image_id']} cannot be read ({type(error).__name__})")
             continue
         if MARK not in mark:
             failures.append(f"synthetic image {row['image_id']} does not carry its mark")
-    text = "The file of every synthetic image was read back and carries its mark as a PNG text chunk."
+    text = "The file of every synthetic image was read back and carries its mark, as a PNG text chunk or a NIfTI extension."
     return conclude("5c synthetic images marked", text, failures, made.height)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from curation.pixels import decode, encode_nifti, encode_png, hash_pixels, name_volume, read_affine, read_png_mark
+from curation.errors import IntegrityError
+from curation.pixels import decode, encode_nifti, encode_png, hash_pixels, name_volume, read_affine, read_mark, read_png_mark
 
 gray = arrays.arrays(st.sampled_from([np.uint8, np.uint16]), arrays.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=20))
 colour = arrays.arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20), st.just(3)))
@@ -74,3 +75,23 @@ def test_the_hash_knows_shape_type_and_spacing(changed: np.ndarray, spacing: tup
     pixels = np.zeros((4, 3), np.uint8)
     assert hash_pixels(changed, spacing) != hash_pixels(pixels, (1.0, 1.0))
     assert hash_pixels(np.asfortranarray(pixels), (1.0, 1.0)) == hash_pixels(pixels, (1.0, 1.0))
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_marked_nifti_says_so_and_keeps_every_voxel(compress: bool) -> None:
+    """The mark is an extension that nibabel reads too; without one there is none; what is no NIfTI is refused."""
+    import gzip
+
+    import nibabel as nib
+
+    voxels, affine = np.arange(60, dtype=np.int16).reshape(3, 4, 5), np.diag([1.0, 2, 3, 1])
+    mark = {"Curaloop-Synthetic": "YES", "seed": "4"}
+    content = bytes(encode_nifti(voxels, affine, compress=compress, mark=mark))
+    assert read_mark(content, ".nii.gz") == mark
+    np.testing.assert_array_equal(decode(content, ".nii.gz"), voxels)
+    (extension,) = nib.Nifti1Image.from_bytes(gzip.decompress(content)).header.extensions
+    assert "Curaloop-Synthetic" in extension.text
+    assert read_mark(bytes(encode_nifti(voxels, affine, compress=compress)), ".nii.gz") == {}
+    for broken in (b"no volume", content[:60]):
+        with pytest.raises(IntegrityError):
+            read_mark(broken, ".nii.gz")
