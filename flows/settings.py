@@ -20,7 +20,7 @@ from curation.deidentify.options import DeidentifySettings
 from curation.errors import RecipeError, SourceError, UsageError
 from curation.recipe import Frozen, GapSettings, HarmonizeSettings, ListenSettings, SourceSettings, SplitSettings
 from synthesis.recipe import SynthesisSettings
-from validation.recipe import ReleaseSettings, ReviewSettings
+from validation.recipe import LiftSettings, ReleaseSettings, ReviewSettings
 
 
 class DatasetSettings(Frozen):
@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     gaps: GapSettings = GapSettings()
     synthesis: SynthesisSettings = SynthesisSettings()
     review: ReviewSettings = ReviewSettings()
+    lift: LiftSettings = LiftSettings()
     release: ReleaseSettings = ReleaseSettings()
     finetune: FinetuneSettings = FinetuneSettings()
     run: RunSettings = RunSettings()
