@@ -198,13 +198,14 @@ def read_mark(content: bytes, suffix: str) -> dict[str, str]:
 
 def _read_nifti_mark(content: bytes) -> dict[str, str]:
     """Return the keys and values of all header extensions that are JSON objects. The voxels are not read."""
-    import nibabel as nib
     from isal import igzip, igzip_lib
+    from nibabel import Nifti1Header
+    from nibabel.spatialimages import HeaderDataError
 
     try:
         with igzip.IGzipFile(fileobj=io.BytesIO(content)) as stream:
-            header = nib.Nifti1Header.from_fileobj(stream)
-    except (OSError, EOFError, zlib.error, igzip_lib.IsalError, nib.spatialimages.HeaderDataError) as error:  # type: ignore[misc]  # a class, its stub says no
+            header = Nifti1Header.from_fileobj(stream)
+    except (OSError, EOFError, zlib.error, igzip_lib.IsalError, HeaderDataError) as error:  # type: ignore[misc]  # a class, its stub says no
         raise IntegrityError("stored volume", "bytes are not a NIfTI") from error
     mark: dict[str, str] = {}
     for extension in header.extensions:
