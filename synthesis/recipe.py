@@ -12,6 +12,56 @@ from curation.recipe import Frozen
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+class InpaintingSettings(Frozen):
+    """How an engine that starts from a real image of another class, the parent, changes it."""
+
+    method: Literal["fill", "edit"] = Field(
+        default="fill", description="fill: draw what is inside the mask anew; edit: add the difference that the wanted class makes, so the texture stays real"
+    )
+    mask: Literal["lesion", "ellipse", "whole"] = Field(
+        default="lesion", description="where there is no label map: what differs in colour from the rim, a random ellipse, or all of the image"
+    )
+    strength: float = Field(default=0.6, gt=0, le=1, description="edit: share of the denoising that is done again; more changes more")
+    lowpass_px: float = Field(default=1.0, ge=0, description="edit: standard deviation of the smoothing of the difference, at the generator's size")
+    rim_px: float = Field(default=2.0, ge=0, description="width of the soft rim inside the mask, at the generator's size")
+
+
+class LoraSettings(Frozen):
+    """A low-rank adaptation of a pretrained text-to-image pipeline."""
+
+    pipeline: str = Field(default="", description="folder or hub id of a diffusers pipeline with safetensors; no code of it is run")
+    revision: str = Field(default="main", description="of the hub id; name a commit, so that nobody changes the weights")
+    rank: int = Field(default=8, ge=1, description="rank of the added matrices")
+    prompt: str = Field(default="a medical image of {label}", description="keys of the condition in braces; what is unknown is left out with its comma")
+
+
+class AutoencoderSettings(Frozen):
+    """The network that packs images into latents, and its training before the generator's."""
+
+    channels: tuple[int, ...] = Field(default=(32, 64, 64), min_length=2, description="width of its levels; each but the first halves every side")
+    latent_channels: int = Field(default=4, ge=1)
+    steps: int = Field(default=1500, ge=1, description="optimizer steps")
+    batch_size: int = Field(default=16, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    kl_weight: float = Field(default=1e-6, ge=0, description="keeps latents near a normal distribution; more blurs")
+
+
+class LatentSettings(AutoencoderSettings):
+    """Diffusion in the latents of 2-D images."""
+
+    autoencoder: str = Field(
+        default="", description="folder or hub id of a diffusers AutoencoderKL with safetensors, used as it is; no code of it is run; empty: train one"
+    )
+
+
+class VolumeSettings(AutoencoderSettings):
+    """Diffusion in the latents of volumes; rows and columns have `size_px`."""
+
+    channels: tuple[int, ...] = Field(default=(16, 32, 32), min_length=2, description="width of its levels; each but the first halves every side")
+    batch_size: int = Field(default=4, ge=1)
+    slices: int = Field(default=16, ge=4, le=512, multiple_of=4, description="volumes are generated with this many slices")
+
+
 class GeneratorSettings(Frozen):
     """A conditional diffusion model and its training."""
 
@@ -42,6 +92,10 @@ class GeneratorSettings(Frozen):
     low_shot_steps: int = Field(default=300, ge=1, description="optimizer steps from a base, instead of `steps`")
     low_shot_trains: Literal["all", "conditions"] = Field(default="all", description="what learns from a base on; conditions: their embeddings only")
     seed: int = 0
+    inpainting: InpaintingSettings = InpaintingSettings()
+    lora: LoraSettings = LoraSettings()
+    latent: LatentSettings = LatentSettings()
+    volume: VolumeSettings = VolumeSettings()
 
 
 class SamplingSettings(Frozen):
