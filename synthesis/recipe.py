@@ -114,6 +114,18 @@ class ScreenSettings(Frozen):
     class_agreement: Share = Field(default=0.2, description="least probability of the wanted class, from a probe on real train data")
 
 
+class RewardSettings(Frozen):
+    """A model of the experts' verdicts on earlier candidates, which filters and orders new ones."""
+
+    enabled: bool = Field(default=True, description="learn from the verdicts once there are enough; false: never")
+    least_verdicts: int = Field(default=40, ge=10, description="fewer judged candidates than this: nothing is learned")
+    least_each: int = Field(default=10, ge=2, description="fewer accepted or fewer rejected ones than this: nothing is learned")
+    reject_above: Share = Field(default=0.9, description="a candidate that experts would reject with more than this probability is not shown to them")
+    audit_share: Share = Field(default=0.1, description="share of those that are shown all the same, so that the model stays tested")
+    best_of: int = Field(default=1, ge=1, le=16, description="images drawn for each wanted one; the one least likely to be rejected is kept")
+    most_calibration_error: Share = Field(default=0.15, description="with a larger calibration error the model orders candidates, but rejects none")
+
+
 class SynthesisSettings(Frozen):
     """Synthesis for the cells that the gap table names. Off unless the recipe turns it on."""
 
@@ -128,3 +140,5 @@ class SynthesisSettings(Frozen):
     generator: GeneratorSettings = GeneratorSettings()
     sampling: SamplingSettings = SamplingSettings()
     screens: ScreenSettings = ScreenSettings()
+    reward: RewardSettings = RewardSettings()
+    fidelity: bool = Field(default=True, description="measure FID, KID, precision, recall, density, coverage and MS-SSIM of each class; never a gate")
