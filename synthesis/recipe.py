@@ -84,6 +84,9 @@ class GeneratorSettings(Frozen):
     precision: Literal["bf16", "fp32"] = Field(default="bf16", description="bf16 is faster only where the processor has it")
     label_drop: Share = Field(default=0.1, description="share of labels dropped for classifier-free guidance")
     noise_offset: float = Field(default=0.0, ge=0, le=1, description="strength of noise that is the same in all of an image; 0.05 against a wrong mean colour")
+    layout: Literal["channels_first", "channels_last"] = Field(
+        default="channels_first", description="of tensors in memory; which is faster depends on processor and network: `curaloop synthesize --plan` measures"
+    )
     accumulation: int = Field(default=1, ge=1, description="parts that a batch is computed in, one after the other; more parts need less memory")
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: a GPU when there is one")
     checkpoint_steps: int = Field(default=100, ge=1, description="steps between checkpoints; training goes on from the last one")
@@ -126,6 +129,17 @@ class RewardSettings(Frozen):
     most_calibration_error: Share = Field(default=0.15, description="with a larger calibration error the model orders candidates, but rejects none")
 
 
+class PlanSettings(Frozen):
+    """What `curaloop synthesize` chooses by measuring data and machine."""
+
+    preset: Literal["recipe", "auto", "cpu-32", "cpu-64", "gpu-128", "gpu-256", "multi-gpu"] = Field(
+        default="recipe", description="recipe: train what [synthesis.generator] says; auto: choose by data and machine; keys that the recipe sets stay"
+    )
+    minutes: float = Field(default=60, gt=0, description="most minutes that a planned training may take")
+    most_views: int = Field(default=250, ge=1, description="how often a planned training may look at one train image; more views, more near-copies")
+    least_class_patients: int = Field(default=10, ge=1, description="below this number of train patients of a wanted class: too little data")
+
+
 class SynthesisSettings(Frozen):
     """Synthesis for the cells that the gap table names. Off unless the recipe turns it on."""
 
@@ -138,6 +152,7 @@ class SynthesisSettings(Frozen):
     )
     least_train_images: int = Field(default=40, ge=2, description="below this number of train images of the task: too little data")
     generator: GeneratorSettings = GeneratorSettings()
+    plan: PlanSettings = PlanSettings()
     sampling: SamplingSettings = SamplingSettings()
     screens: ScreenSettings = ScreenSettings()
     reward: RewardSettings = RewardSettings()
