@@ -17,7 +17,7 @@ from curation.errors import UsageError
 from curation.pixels import Pixels
 from curation.progress import Progress, silent
 from synthesis.engines.engine import Condition, Wanted
-from synthesis.engines.masks import Mask, make_mask, soften
+from synthesis.engines.masks import Mask, make_mask, resize_mask, soften
 from synthesis.network import SCHEDULE
 from synthesis.recipe import InpaintingSettings, SamplingSettings
 from synthesis.sampling import seed_noise
@@ -152,7 +152,7 @@ def apply_change(parent: Pixels, change: Floats, mask: Mask, edit: InpaintingSet
     side, scale = parent.shape[0], parent.shape[0] / change.shape[0]
     smooth = ndimage.gaussian_filter(change, (edit.lowpass_px, edit.lowpass_px, 0))
     large = cv2.resize(smooth, (side, side), interpolation=cv2.INTER_CUBIC if scale >= 1 else cv2.INTER_AREA).reshape(side, side, -1)
-    share = soften(cv2.resize(mask, (side, side), interpolation=cv2.INTER_NEAREST), edit.rim_px * scale)
+    share = soften(resize_mask(mask, side), edit.rim_px * scale)
     if parent.ndim == 2:
         large = large.mean(axis=2, keepdims=True)
     changed = np.rint(np.atleast_3d(parent).astype(np.float32) + share[..., None] * large)

@@ -81,6 +81,13 @@ def random_ellipse(side: int, seed: int) -> Mask:
     return mask
 
 
+def resize_mask(mask: Mask, side: int) -> Mask:
+    """Return the mask at another size, `(side, side)`, still 0 and 1."""
+    import cv2
+
+    return np.asarray(cv2.resize(mask, (side, side), interpolation=cv2.INTER_NEAREST), np.uint8)
+
+
 def soften(mask: Mask, width_px: float) -> npt.NDArray[np.float32]:
     """Return `(S, S)` float32 in [0, 1]: 0 outside the mask, rising to 1 over `width_px` inside it; the image's border is no rim.
 

@@ -1,0 +1,121 @@
+"""Changing a real image by what the wanted class would change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from curation.errors import UsageError
+from synthesis.engines.editing import apply_change, edit_parents
+from synthesis.engines.engine import Condition, Wanted
+from synthesis.engines.masks import random_ellipse
+from synthesis.recipe import InpaintingSettings, SamplingSettings
+from tests.synthesis.builders import a_phantom
+
+SAMPLING = SamplingSettings(steps=5, guidance_scale=1.5)
+LEVELS = {"disc": 0.1, "stripes": -0.1}
+
+
+def embed(conditions: Sequence[Condition | None]) -> Any:
+    """Return `(B, 1)`: the gray level of each class, 0 for none."""
+    return torch.tensor([[0.0 if condition is None else LEVELS[condition["label"]]] for condition in conditions])
+
+
+def predict(noisy: Any, timestep: Any, conditions: Any) -> Any:
+    """Return v of a network that has learned one thing: images of a class have its level everywhere."""
+    from diffusers import DDPMScheduler
+
+    from synthesis.network import SCHEDULE
+
+    power = DDPMScheduler(**SCHEDULE).alphas_cumprod[timestep]
+    clean = conditions[:, :, None, None].expand_as(noisy)
+    noise = (noisy - power.sqrt() * clean) / (1 - power).sqrt()
+    return power.sqrt() * noise - (1 - power).sqrt() * clean
+
+
+def edit(wanted: list[Wanted], shown: list[Condition], **changes: Any) -> list[Any]:
+    """Return edits by that network at 16 px."""
+    return edit_parents(predict, embed, (3, 16, 16), wanted, shown, InpaintingSettings(**changes), SAMPLING)
+
+
+def wish(seed: int, label: str = "disc", size_px: int = 48, **changes: Any) -> Wanted:
+    """Return a wish whose parent shows stripes."""
+    return Wanted({"label": label}, seed, a_phantom("stripes", seed, size_px), f"{seed:032x}", **changes)
+
+
+def test_an_edit_moves_the_mask_towards_the_wanted_class_and_leaves_the_rest() -> None:
+    """Deep in the mask every pixel moves by as much as the classes differ, so its texture stays; outside the mask no pixel moves."""
+    mask = random_ellipse(48, 1)
+    made = wish(1, mask=mask)
+    drawn = edit([made], [{"label": "stripes"}], strength=0.8, rim_px=1.0)[0]
+    assert made.parent is not None
+    assert (drawn.shape, drawn.dtype) == ((48, 48, 3), np.uint8)
+    change, deep = drawn.astype(int) - made.parent, ndimage.distance_transform_edt(mask) > 6
+    assert (change[mask == 0] == 0).all()
+    assert change[deep].min() > 15
+    assert np.ptp(change[deep]) <= 1
+
+
+def noisy_network() -> Any:
+    """Return a tiny UNet with random weights everywhere; fresh networks begin with zeros in places, which would hide differences."""
+    from diffusers import UNet2DModel
+
+    blocks = {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2, "block_out_channels": (8, 16), "norm_num_groups": 4}
+    network = UNet2DModel(sample_size=16, in_channels=3, out_channels=3, num_class_embeds=3, layers_per_block=1, attention_head_dim=8, **blocks).eval()
+    random = torch.Generator().manual_seed(3)
+    network.load_state_dict({name: torch.randn(value.shape, generator=random) * 0.4 for name, value in network.state_dict().items()})
+    return network
+
+
+def test_an_edit_depends_on_its_wish_alone() -> None:
+    """The same wishes give the same pixels however many are asked for at once; another seed gives another image."""
+    network, numbers = noisy_network(), {None: 2, "disc": 0, "stripes": 1}
+
+    def embed_numbers(conditions: Sequence[Condition | None]) -> Any:
+        return torch.tensor([numbers[condition and condition["label"]] for condition in conditions])
+
+    def edit_at(batch: int) -> list[Any]:
+        wishes, settings = [wish(seed) for seed in range(6)], InpaintingSettings(mask="whole")
+        shown, shape = [{"label": "stripes"}] * batch, (3, 16, 16)
+
+        def predict_noisy(*arguments: Any) -> Any:
+            return network(*arguments).sample
+
+        starts = range(0, 6, batch)
+        return [
+            made for start in starts for made in edit_parents(predict_noisy, embed_numbers, shape, wishes[start : start + batch], shown, settings, SAMPLING)
+        ]
+
+    whole = edit_at(6)
+    assert all((one == two).all() for size in (1, 3) for one, two in zip(whole, edit_at(size), strict=True))
+    assert all((made != wish(seed).parent).any() for seed, made in enumerate(whole))
+
+
+def test_smoothing_keeps_grain_out_of_an_edit() -> None:
+    """A change that is noise only leaves a real texture nearly as it was; without smoothing it would not."""
+    change = np.random.default_rng(0).normal(0, 20, (16, 16, 3)).astype(np.float32)
+    parent, mask = np.full((32, 32, 3), 128, np.uint8), np.ones((32, 32), np.uint8)
+    rough, smooth = (apply_change(parent, change, mask, InpaintingSettings(lowpass_px=width)).std() for width in (0.0, 2.0))
+    assert smooth < 0.3 * rough
+
+
+def test_a_gray_parent_stays_gray() -> None:
+    """One channel in, one channel out, also from a larger parent that is not square."""
+    parent = a_phantom("stripes", 2, 64, channels=1)[:40]
+    made = edit_parents(predict, embed, (1, 16, 16), [Wanted({"label": "disc"}, 0, parent)], [{"label": "stripes"}], InpaintingSettings(), SAMPLING)
+    assert made[0].shape == (40, 40)
+
+
+def test_wrong_parents_are_refused() -> None:
+    """No parent, a parent that shows the wanted class already, fewer conditions than wishes."""
+    with pytest.raises(UsageError, match="needs a parent"):
+        edit([Wanted({"label": "disc"}, 0)], [{"label": "stripes"}])
+    with pytest.raises(UsageError, match="already"):
+        edit([wish(0, label="stripes")], [{"label": "stripes"}])
+    with pytest.raises(UsageError, match="give one for each"):
+        edit([wish(0), wish(1)], [{"label": "stripes"}])
