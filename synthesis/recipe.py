@@ -12,18 +12,23 @@ from curation.recipe import Frozen
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class InpaintingSettings(Frozen):
-    """How an engine that starts from a real image of another class, the parent, changes it."""
+class EditSettings(Frozen):
+    """How a real image of another class, the parent, is changed."""
+
+    mask: Literal["lesion", "ellipse", "whole"] = Field(
+        default="lesion", description="where there is no label map: what differs in colour from the rim, a random ellipse, or all of the image"
+    )
+    rim_px: float = Field(default=2.0, ge=0, description="width of the soft rim inside the mask, at the generator's size")
+    strength: float = Field(default=0.6, gt=0, le=1, description="edit: share of the denoising that is done again; more changes more")
+    lowpass_px: float = Field(default=1.0, ge=0, description="edit: standard deviation of the smoothing of the difference, at the generator's size")
+
+
+class InpaintingSettings(EditSettings):
+    """What the engine that changes parents does inside the mask."""
 
     method: Literal["fill", "edit"] = Field(
         default="fill", description="fill: draw what is inside the mask anew; edit: add the difference that the wanted class makes, so the texture stays real"
     )
-    mask: Literal["lesion", "ellipse", "whole"] = Field(
-        default="lesion", description="where there is no label map: what differs in colour from the rim, a random ellipse, or all of the image"
-    )
-    strength: float = Field(default=0.6, gt=0, le=1, description="edit: share of the denoising that is done again; more changes more")
-    lowpass_px: float = Field(default=1.0, ge=0, description="edit: standard deviation of the smoothing of the difference, at the generator's size")
-    rim_px: float = Field(default=2.0, ge=0, description="width of the soft rim inside the mask, at the generator's size")
 
 
 class LoraSettings(Frozen):

@@ -19,7 +19,7 @@ from curation.progress import Progress, silent
 from synthesis.engines.engine import Condition, Wanted
 from synthesis.engines.masks import Mask, make_mask, resize_mask, soften
 from synthesis.network import SCHEDULE
-from synthesis.recipe import InpaintingSettings, SamplingSettings
+from synthesis.recipe import EditSettings, SamplingSettings
 from synthesis.sampling import seed_noise
 from synthesis.training_set import make_square
 
@@ -37,7 +37,7 @@ def edit_parents(
     shape: tuple[int, int, int],
     wanted: Sequence[Wanted],
     own: Sequence[Condition],
-    edit: InpaintingSettings,
+    edit: EditSettings,
     sampling: SamplingSettings,
     progress: Progress = silent,
 ) -> list[Pixels]:
@@ -83,7 +83,7 @@ def _parent(wish: Wanted) -> Pixels:
     return make_square(wish.parent, min(wish.parent.shape[:2]), 3 if wish.parent.ndim == 3 else 1)
 
 
-def mask_of(wish: Wanted, edit: InpaintingSettings) -> Mask:
+def mask_of(wish: Wanted, edit: EditSettings) -> Mask:
     """Return the wish's mask, or one for its parent; as large as either."""
     return wish.mask if wish.mask is not None else make_mask(_parent(wish), edit.mask, wish.seed)
 
@@ -94,7 +94,7 @@ def _changes(
     shape: tuple[int, int, int],
     wanted: Sequence[Wanted],
     own: Sequence[Condition],
-    edit: InpaintingSettings,
+    edit: EditSettings,
     sampling: SamplingSettings,
 ) -> Floats:
     """Return `(N, S, S, C)` float32: the difference in gray levels that the wanted condition makes; N is at most `EDITED_IMAGES`."""
@@ -137,7 +137,7 @@ def denoise_from(predict: Predict, images: Any, noise: Any, conditions: Any, str
     return images
 
 
-def apply_change(parent: Pixels, change: Floats, mask: Mask, edit: InpaintingSettings) -> Pixels:
+def apply_change(parent: Pixels, change: Floats, mask: Mask, edit: EditSettings) -> Pixels:
     """Return the parent plus the smoothed change inside the mask; outside it every pixel is the parent's.
 
     Args:

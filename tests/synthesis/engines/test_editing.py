@@ -14,7 +14,7 @@ from curation.errors import UsageError
 from synthesis.engines.editing import apply_change, edit_parents
 from synthesis.engines.engine import Condition, Wanted
 from synthesis.engines.masks import random_ellipse
-from synthesis.recipe import InpaintingSettings, SamplingSettings
+from synthesis.recipe import EditSettings, SamplingSettings
 from tests.synthesis.builders import a_phantom
 
 SAMPLING = SamplingSettings(steps=5, guidance_scale=1.5)
@@ -40,7 +40,7 @@ def predict(noisy: Any, timestep: Any, conditions: Any) -> Any:
 
 def edit(wanted: list[Wanted], shown: list[Condition], **changes: Any) -> list[Any]:
     """Return edits by that network at 16 px."""
-    return edit_parents(predict, embed, (3, 16, 16), wanted, shown, InpaintingSettings(**changes), SAMPLING)
+    return edit_parents(predict, embed, (3, 16, 16), wanted, shown, EditSettings(**changes), SAMPLING)
 
 
 def wish(seed: int, label: str = "disc", size_px: int = 48, **changes: Any) -> Wanted:
@@ -80,7 +80,7 @@ def test_an_edit_depends_on_its_wish_alone() -> None:
         return torch.tensor([numbers[condition and condition["label"]] for condition in conditions])
 
     def edit_at(batch: int) -> list[Any]:
-        wishes, settings = [wish(seed) for seed in range(6)], InpaintingSettings(mask="whole")
+        wishes, settings = [wish(seed) for seed in range(6)], EditSettings(mask="whole")
         shown, shape = [{"label": "stripes"}] * batch, (3, 16, 16)
 
         def predict_noisy(*arguments: Any) -> Any:
@@ -100,14 +100,14 @@ def test_smoothing_keeps_grain_out_of_an_edit() -> None:
     """A change that is noise only leaves a real texture nearly as it was; without smoothing it would not."""
     change = np.random.default_rng(0).normal(0, 20, (16, 16, 3)).astype(np.float32)
     parent, mask = np.full((32, 32, 3), 128, np.uint8), np.ones((32, 32), np.uint8)
-    rough, smooth = (apply_change(parent, change, mask, InpaintingSettings(lowpass_px=width)).std() for width in (0.0, 2.0))
+    rough, smooth = (apply_change(parent, change, mask, EditSettings(lowpass_px=width)).std() for width in (0.0, 2.0))
     assert smooth < 0.3 * rough
 
 
 def test_a_gray_parent_stays_gray() -> None:
     """One channel in, one channel out, also from a larger parent that is not square."""
     parent = a_phantom("stripes", 2, 64, channels=1)[:40]
-    made = edit_parents(predict, embed, (1, 16, 16), [Wanted({"label": "disc"}, 0, parent)], [{"label": "stripes"}], InpaintingSettings(), SAMPLING)
+    made = edit_parents(predict, embed, (1, 16, 16), [Wanted({"label": "disc"}, 0, parent)], [{"label": "stripes"}], EditSettings(), SAMPLING)
     assert made[0].shape == (40, 40)
 
 
