@@ -8,7 +8,7 @@ image at its own resolution. So the texture, in which generated images give them
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,37 +16,57 @@ import numpy.typing as npt
 from curation.errors import UsageError
 from curation.pixels import Pixels
 from curation.progress import Progress, silent
+from synthesis.conditions import Vocabulary
 from synthesis.engines.engine import Condition, Wanted
 from synthesis.engines.masks import Mask, make_mask, resize_mask, soften
+from synthesis.generator import Trained
 from synthesis.network import SCHEDULE
 from synthesis.recipe import EditSettings, SamplingSettings
 from synthesis.sampling import seed_noise
 from synthesis.training_set import make_square
 
 Floats = npt.NDArray[np.float32]
-Predict = Callable[[Any, Any, Any], Any]
-"""Noisy `(B, C, S, S)`, timestep, embedded conditions `(B, E)` or labels `(B,)` to the predicted v `(B, C, S, S)` float32."""
 
 EDITED_IMAGES = 4
 """Images of one forward, the last batch filled up: each stands in it four times (both conditions, with and without guidance)."""
 
 
+class Denoiser(NamedTuple):
+    """A network as edits need it.
+
+    Attributes:
+        predict: noisy `(B, C, S, S)` float32, timestep and `(B, K)` codes to the predicted v, `(B, C, S, S)` float32 on the CPU.
+        vocabulary: what the codes mean.
+        channels: C.
+        size_px: S.
+    """
+
+    predict: Callable[[Any, Any, Any], Any]
+    vocabulary: Vocabulary
+    channels: int
+    size_px: int
+
+
+def open_denoiser(trained: Trained) -> Denoiser:
+    """Return the network of a finished pixel generator, as `synthesis.generator.load_generator` gives it."""
+    import torch
+
+    device = next(trained.network.parameters()).device
+
+    def predict(noisy: Any, timestep: Any, codes: Any) -> Any:
+        with torch.autocast(device.type, torch.bfloat16, enabled=trained.settings.precision == "bf16"):
+            return trained.network(noisy.to(device), timestep, codes.to(device)).sample.float().cpu()
+
+    return Denoiser(predict, trained.vocabulary, trained.about["channels"], trained.settings.size_px)
+
+
 def edit_parents(
-    predict: Predict,
-    embed: Callable[[Sequence[Condition | None]], Any],
-    shape: tuple[int, int, int],
-    wanted: Sequence[Wanted],
-    own: Sequence[Condition],
-    edit: EditSettings,
-    sampling: SamplingSettings,
-    progress: Progress = silent,
+    denoiser: Denoiser, wanted: Sequence[Wanted], own: Sequence[Condition], edit: EditSettings, sampling: SamplingSettings, progress: Progress = silent
 ) -> list[Pixels]:
     """Return each wish's parent, changed into what is wanted, at the parent's own resolution; the same wish gives the same pixels at any batch size.
 
     Args:
-        predict: the network.
-        embed: conditions, None for no condition, to what the network takes: `(B, E)` or `(B,)`.
-        shape: channels, height and width of the network's images.
+        denoiser: of a generator in pixels that saw the wanted classes and those of the parents.
         wanted: wishes with `parent`, `(H, W)` or `(H, W, 3)`, a real train image of another class. Without a mask one is made as `edit.mask` says.
         own: what each parent shows.
         edit: strength, smoothing, mask.
@@ -60,8 +80,8 @@ def edit_parents(
     check_parents(wanted, own)
     for start in range(0, len(wanted), EDITED_IMAGES):
         chunk, chunk_own = wanted[start : start + EDITED_IMAGES], own[start : start + EDITED_IMAGES]
-        changes = _changes(predict, embed, shape, chunk, chunk_own, edit, sampling)
-        edited += [apply_change(_parent(wish), change, mask_of(wish, edit), edit) for wish, change in zip(chunk, changes, strict=True)]
+        changes = _changes(denoiser, chunk, chunk_own, edit.strength, sampling)
+        edited += [apply_change(square_parent(wish), change, mask_of(wish, edit), edit) for wish, change in zip(chunk, changes, strict=True)]
         progress(len(edited), len(wanted), "editing parents")
     return edited
 
@@ -77,49 +97,46 @@ def check_parents(wanted: Sequence[Wanted], own: Sequence[Condition]) -> None:
             raise UsageError(f"a parent shows {shown['label']!r} already, which is what is wanted: choose parents of other classes")
 
 
-def _parent(wish: Wanted) -> Pixels:
-    """Return the middle square of the parent at its own resolution, 8-bit."""
+def square_parent(wish: Wanted) -> Pixels:
+    """Return the middle square of a wish's parent at its own resolution, 8-bit."""
     assert wish.parent is not None
     return make_square(wish.parent, min(wish.parent.shape[:2]), 3 if wish.parent.ndim == 3 else 1)
 
 
 def mask_of(wish: Wanted, edit: EditSettings) -> Mask:
     """Return the wish's mask, or one for its parent; as large as either."""
-    return wish.mask if wish.mask is not None else make_mask(_parent(wish), edit.mask, wish.seed)
+    return wish.mask if wish.mask is not None else make_mask(square_parent(wish), edit.mask, wish.seed)
 
 
-def _changes(
-    predict: Predict,
-    embed: Callable[[Sequence[Condition | None]], Any],
-    shape: tuple[int, int, int],
-    wanted: Sequence[Wanted],
-    own: Sequence[Condition],
-    edit: EditSettings,
-    sampling: SamplingSettings,
-) -> Floats:
+def stack_parents(wanted: Sequence[Wanted], size_px: int, channels: int) -> Floats:
+    """Return `(N, C, S, S)` float32 in [-1, 1]: the parents as the network sees them."""
+    small = np.stack([np.atleast_3d(make_square(square_parent(wish), size_px, channels)) for wish in wanted])
+    return np.asarray(small.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1, np.float32)
+
+
+def _changes(denoiser: Denoiser, wanted: Sequence[Wanted], own: Sequence[Condition], strength: float, sampling: SamplingSettings) -> Floats:
     """Return `(N, S, S, C)` float32: the difference in gray levels that the wanted condition makes; N is at most `EDITED_IMAGES`."""
     import torch
 
-    fill = EDITED_IMAGES - len(wanted)
+    number, fill = len(wanted), EDITED_IMAGES - len(wanted)
     wanted, own = [*wanted, *[wanted[-1]] * fill], [*own, *[own[-1]] * fill]
-    small = np.stack([np.atleast_3d(make_square(_parent(wish), shape[1], shape[0])) for wish in wanted])
-    parents = torch.from_numpy(small.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1)
-    noise = torch.stack([seed_noise(wish.seed, shape) for wish in wanted])
-    conditions = embed([wish.condition for wish in wanted] + list(own) + [None] * (2 * EDITED_IMAGES))
+    parents = torch.from_numpy(stack_parents(wanted, denoiser.size_px, denoiser.channels))
+    noise = torch.stack([seed_noise(wish.seed, tuple(parents.shape[1:])) for wish in wanted])
+    codes = torch.from_numpy(denoiser.vocabulary.encode([*(wish.condition for wish in wanted), *own]))
     with torch.inference_mode():
-        target, repeated = denoise_from(predict, torch.cat([parents, parents]), torch.cat([noise, noise]), conditions, edit.strength, sampling).chunk(2)
-        difference = (target.clamp(-1, 1) - repeated.clamp(-1, 1)) * 127.5
-    return np.asarray(difference[: EDITED_IMAGES - fill].permute(0, 2, 3, 1).cpu().numpy(), np.float32)
+        denoised = denoise_from(denoiser, torch.cat([parents, parents]), torch.cat([noise, noise]), codes, strength, sampling)
+        target, repeated = denoised.clamp(-1, 1).chunk(2)
+    return np.asarray(((target - repeated) * 127.5)[:number].permute(0, 2, 3, 1).numpy(), np.float32)
 
 
-def denoise_from(predict: Predict, images: Any, noise: Any, conditions: Any, strength: float, sampling: SamplingSettings) -> Any:
+def denoise_from(denoiser: Denoiser, images: Any, noise: Any, codes: Any, strength: float, sampling: SamplingSettings) -> Any:
     """Return `(B, C, S, S)` float32 images, denoised from what `strength` of the noise left of them.
 
     Args:
-        predict: the network, asked once a step with all images, with and without their conditions.
+        denoiser: asked once a step with all images, with and without their conditions.
         images: `(B, C, S, S)` float32 in [-1, 1].
         noise: the same shape, standard normal.
-        conditions: `(2 B, …)`: of the images, then "no condition" for each.
+        codes: `(B, K)` conditions.
         strength: share of the steps that is done, above 0; with 1 nothing but noise is left of an image.
         sampling: steps and guidance.
     """
@@ -130,9 +147,10 @@ def denoise_from(predict: Predict, images: Any, noise: Any, conditions: Any, str
     scheduler.set_timesteps(sampling.steps)
     first = sampling.steps - max(1, round(strength * sampling.steps))
     scheduler.set_begin_index(first)
+    both = torch.cat([codes, torch.as_tensor(denoiser.vocabulary.nulls).expand(len(images), -1)])
     images = scheduler.add_noise(images, noise, scheduler.timesteps[first : first + 1].expand(len(images)))
     for timestep in scheduler.timesteps[first:]:
-        wanted, free = predict(torch.cat([images, images]), timestep, conditions).chunk(2)
+        wanted, free = denoiser.predict(torch.cat([images, images]), timestep, both).chunk(2)
         images = scheduler.step(free + sampling.guidance_scale * (wanted - free), timestep, images).prev_sample
     return images
 

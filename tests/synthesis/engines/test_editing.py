@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,36 +10,35 @@ import torch
 from scipy import ndimage
 
 from curation.errors import UsageError
-from synthesis.engines.editing import apply_change, edit_parents
+from synthesis.conditions import Vocabulary
+from synthesis.engines.editing import Denoiser, apply_change, edit_parents, open_denoiser
 from synthesis.engines.engine import Condition, Wanted
 from synthesis.engines.masks import random_ellipse
+from synthesis.generator import Trained
+from synthesis.network import build_network
 from synthesis.recipe import EditSettings, SamplingSettings
-from tests.synthesis.builders import a_phantom
+from tests.synthesis.builders import a_phantom, tiny_generator
 
 SAMPLING = SamplingSettings(steps=5, guidance_scale=1.5)
-LEVELS = {"disc": 0.1, "stripes": -0.1}
+LABELS = Vocabulary({"label": ("disc", "stripes")})
+LEVELS = torch.tensor([0.1, -0.1, 0.0])
 
 
-def embed(conditions: Sequence[Condition | None]) -> Any:
-    """Return `(B, 1)`: the gray level of each class, 0 for none."""
-    return torch.tensor([[0.0 if condition is None else LEVELS[condition["label"]]] for condition in conditions])
-
-
-def predict(noisy: Any, timestep: Any, conditions: Any) -> Any:
-    """Return v of a network that has learned one thing: images of a class have its level everywhere."""
+def knows_levels(noisy: Any, timestep: Any, codes: Any) -> Any:
+    """Return v of a network that has learned one thing: discs are 0.1 everywhere, stripes -0.1, and anything else 0."""
     from diffusers import DDPMScheduler
 
     from synthesis.network import SCHEDULE
 
     power = DDPMScheduler(**SCHEDULE).alphas_cumprod[timestep]
-    clean = conditions[:, :, None, None].expand_as(noisy)
+    clean = LEVELS[codes[:, 0]][:, None, None, None].expand_as(noisy)
     noise = (noisy - power.sqrt() * clean) / (1 - power).sqrt()
     return power.sqrt() * noise - (1 - power).sqrt() * clean
 
 
 def edit(wanted: list[Wanted], shown: list[Condition], **changes: Any) -> list[Any]:
     """Return edits by that network at 16 px."""
-    return edit_parents(predict, embed, (3, 16, 16), wanted, shown, EditSettings(**changes), SAMPLING)
+    return edit_parents(Denoiser(knows_levels, LABELS, 3, 16), wanted, shown, EditSettings(**changes), SAMPLING)
 
 
 def wish(seed: int, label: str = "disc", size_px: int = 48, **changes: Any) -> Wanted:
@@ -61,35 +59,21 @@ def test_an_edit_moves_the_mask_towards_the_wanted_class_and_leaves_the_rest() -
     assert np.ptp(change[deep]) <= 1
 
 
-def noisy_network() -> Any:
-    """Return a tiny UNet with random weights everywhere; fresh networks begin with zeros in places, which would hide differences."""
-    from diffusers import UNet2DModel
-
-    blocks = {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2, "block_out_channels": (8, 16), "norm_num_groups": 4}
-    network = UNet2DModel(sample_size=16, in_channels=3, out_channels=3, num_class_embeds=3, layers_per_block=1, attention_head_dim=8, **blocks).eval()
-    random = torch.Generator().manual_seed(3)
+def noisy_generator() -> Trained:
+    """Return a tiny generator with random weights everywhere; fresh networks begin with zeros in places, which would hide differences."""
+    settings = tiny_generator()
+    network, random = build_network(3, LABELS.rows, settings).eval(), torch.Generator().manual_seed(3)
     network.load_state_dict({name: torch.randn(value.shape, generator=random) * 0.4 for name, value in network.state_dict().items()})
-    return network
+    return Trained(network, LABELS, settings, {"channels": 3}, {})
 
 
 def test_an_edit_depends_on_its_wish_alone() -> None:
     """The same wishes give the same pixels however many are asked for at once; another seed gives another image."""
-    network, numbers = noisy_network(), {None: 2, "disc": 0, "stripes": 1}
-
-    def embed_numbers(conditions: Sequence[Condition | None]) -> Any:
-        return torch.tensor([numbers[condition and condition["label"]] for condition in conditions])
+    denoiser, wishes, shown = open_denoiser(noisy_generator()), [wish(seed) for seed in range(6)], [{"label": "stripes"}] * 6
 
     def edit_at(batch: int) -> list[Any]:
-        wishes, settings = [wish(seed) for seed in range(6)], EditSettings(mask="whole")
-        shown, shape = [{"label": "stripes"}] * batch, (3, 16, 16)
-
-        def predict_noisy(*arguments: Any) -> Any:
-            return network(*arguments).sample
-
-        starts = range(0, 6, batch)
-        return [
-            made for start in starts for made in edit_parents(predict_noisy, embed_numbers, shape, wishes[start : start + batch], shown, settings, SAMPLING)
-        ]
+        parts = [(wishes[start : start + batch], shown[:batch]) for start in range(0, 6, batch)]
+        return [made for some, own in parts for made in edit_parents(denoiser, some, own, EditSettings(mask="whole"), SAMPLING)]
 
     whole = edit_at(6)
     assert all((one == two).all() for size in (1, 3) for one, two in zip(whole, edit_at(size), strict=True))
@@ -107,7 +91,8 @@ def test_smoothing_keeps_grain_out_of_an_edit() -> None:
 def test_a_gray_parent_stays_gray() -> None:
     """One channel in, one channel out, also from a larger parent that is not square."""
     parent = a_phantom("stripes", 2, 64, channels=1)[:40]
-    made = edit_parents(predict, embed, (1, 16, 16), [Wanted({"label": "disc"}, 0, parent)], [{"label": "stripes"}], EditSettings(), SAMPLING)
+    gray = Denoiser(knows_levels, LABELS, 1, 16)
+    made = edit_parents(gray, [Wanted({"label": "disc"}, 0, parent)], [{"label": "stripes"}], EditSettings(), SAMPLING)
     assert made[0].shape == (40, 40)
 
 
