@@ -1,0 +1,84 @@
+"""From numbers to words: when the court accepts, rejects, or says that it cannot tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from validation.lift.judgement import Arm, ArmResult, Cost, Estimate, Verdict, Word
+from validation.recipe import LiftSettings
+
+NAMES: dict[Arm, str] = {
+    "real": "real images alone",
+    "weighted": "class weights",
+    "logit_adjusted": "logit adjustment",
+    "duplicated": "duplicated real images at the same count",
+    "augmented": "classical augmentation at the same count",
+    "smote": "SMOTE at the same count",
+    "unfiltered": "unfiltered synthetic images",
+    "screened": "screened synthetic images",
+    "accepted": "synthetic images that experts accepted",
+}
+
+
+def hardest_control(arms: Sequence[ArmResult], label: str | None) -> ArmResult | None:
+    """Return the control over which the lower bound of the lift is lowest: who beats this one beats all. None: no control has an interval."""
+    own = [arm for arm in arms if arm.label == label and arm.arm not in ("unfiltered", "screened", "accepted") and arm.lift.low is not None]
+    return min(own, key=lambda arm: arm.lift.low if arm.lift.low is not None else 0.0, default=None)
+
+
+def decide(hardest: ArmResult | None, source: Estimate, costs: Sequence[Cost], passed: int, patients: int, settings: LiftSettings) -> tuple[Word, str]:
+    """Return the word and its reason.
+
+    Args:
+        hardest: of `hardest_control`.
+        source: how well real and synthetic images can be told apart.
+        costs: elsewhere.
+        passed: images that the judged arm has.
+        patients: test patients of the class.
+        settings: of the court.
+    """
+    if not passed:
+        return "reject", "No image passed the screens and the experts, so there is nothing that could be released."
+    if source.low is not None and source.low >= settings.source_auc:
+        return "reject", (
+            f"Shortcut: real and synthetic images are told apart with an area under the ROC curve of {_shown(source)}, "
+            f"the recipe allows less than {settings.source_auc:g}. A model can learn the source instead of the class."
+        )
+    if harms := [cost for cost in costs if cost.is_harm]:
+        return "reject", f"Harm elsewhere, compared with real images alone: {'; '.join(f'{cost.name} {_shown(cost.change, signed=True)}' for cost in harms)}."
+    if hardest is None or hardest.lift.low is None or hardest.lift.high is None:
+        return "inconclusive", f"There are {patients} test patients of the class: too few for an interval. Collect more, or judge several splits together."
+    return _weigh(hardest, patients, settings.margin)
+
+
+def _weigh(hardest: ArmResult, patients: int, margin: float) -> tuple[Word, str]:
+    """Decide by the lift over the hardest control alone."""
+    lift, rival = hardest.lift, NAMES[hardest.arm]
+    assert lift.value is not None
+    assert lift.low is not None
+    assert lift.high is not None
+    if lift.high < margin:
+        return "reject", f"No useful lift is possible: {_shown(lift, signed=True)} AUPRC against {rival}; even the upper bound is below {margin:g}."
+    if lift.low > 0:
+        return "accept", f"Better than every control on real test patients: {_shown(lift, signed=True)} AUPRC against {rival}, the hardest one."
+    sentence = f"Not shown: {_shown(lift, signed=True)} AUPRC against {rival}, with {patients} test patients of the class."
+    if lift.value > margin:
+        needed = round(patients * max(1.0, ((lift.high - lift.low) / 2 / lift.value) ** 2))
+        sentence += f" If the value is right, about {needed} would show it."
+    return "inconclusive", sentence
+
+
+def decide_companion(overall: Verdict, label: str, own: Verdict) -> tuple[Word, str]:
+    """Return the verdict on a class of which the batch holds too few images for a dose of their own: it goes with the batch, unless it does harm."""
+    if own.word == "reject" and not own.reason.startswith("No useful lift"):
+        return own.word, own.reason
+    few = f"Counter-weight: the batch holds too few images of {label} for the smallest dose, so they are judged with the batch, which is"
+    return overall.word, f"{few} {'accepted' if overall.word == 'accept' else 'rejected' if overall.word == 'reject' else 'undecided'}."
+
+
+def _shown(estimate: Estimate, *, signed: bool = False) -> str:
+    """Return `+.021 [-.004, +.050]`."""
+    form = "+.3f" if signed else ".3f"
+    if estimate.low is None or estimate.high is None:
+        return "unknown" if estimate.value is None else format(estimate.value, form)
+    return f"{estimate.value:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
