@@ -29,7 +29,7 @@ def find_gaps(rows: pl.DataFrame, settings: GapSettings) -> pl.DataFrame:
     """
     keys = ["task", "label", *settings.columns]
     kept = ~is_dropped_duplicate() & pl.col("verdict").ne_missing("rejected") & pl.col("label").is_not_null()
-    usable = with_task(rows.filter(kept)).with_columns(_values(rows, name) for name in settings.columns)
+    usable = with_task(rows.filter(kept)).with_columns(cell_values(rows, name) for name in settings.columns)
     acquired = usable.filter(pl.col("origin") == "acquired")
     train = acquired.filter(pl.col("split") == "train").group_by(keys).agg(train_images=pl.len(), train_patients=pl.col("patient_id").n_unique())
     accepted = usable.filter((pl.col("origin") == "synthetic") & (pl.col("verdict") == "accepted")).group_by(keys).agg(synthetic_images=pl.len())
@@ -39,8 +39,12 @@ def find_gaps(rows: pl.DataFrame, settings: GapSettings) -> pl.DataFrame:
     return _plan(cells.with_columns(pl.col("train_images", "train_patients", "synthetic_images").fill_null(0).cast(pl.Int64)), settings, keys)
 
 
-def _values(rows: pl.DataFrame, name: str) -> pl.Expr:
-    """Return the column `name` as text; ages in decades."""
+def cell_values(rows: pl.DataFrame, name: str) -> pl.Expr:
+    """Return the column `name` of the record, or key of `attributes`, as text; ages in decades.
+
+    Raises:
+        UsageError: there is neither such a column nor such a key.
+    """
     if name == "age_years":
         decade = (pl.col(name) // 10 * 10).cast(pl.Int64)
         return pl.concat_str(decade.cast(pl.String), pl.lit("-"), (decade + 9).cast(pl.String)).alias(name)

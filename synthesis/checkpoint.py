@@ -57,11 +57,13 @@ def read_tensors(path: Path) -> Tensors:
 
 
 def pack_state(network: Any, average: Tensors, optimizer: Any) -> Tensors:
-    """Return weights, their moving average and the optimizer's moments under one flat set of names."""
+    """Return weights, their moving average and the optimizer's moments (of weights that learn) under one flat set of names."""
     packed: Tensors = {f"average/{name}": tensor for name, tensor in average.items()}
     for name, parameter in network.named_parameters():
-        moments = optimizer.state[parameter]
-        packed |= {f"weights/{name}": parameter, f"first/{name}": moments["exp_avg"], f"second/{name}": moments["exp_avg_sq"]}
+        packed[f"weights/{name}"] = parameter
+        if parameter.requires_grad:
+            moments = optimizer.state[parameter]
+            packed |= {f"first/{name}": moments["exp_avg"], f"second/{name}": moments["exp_avg_sq"]}
     return packed
 
 
@@ -73,6 +75,8 @@ def unpack_state(packed: Tensors, step: int, network: Any, average: Tensors, opt
         for name, parameter in network.named_parameters():
             parameter.copy_(packed[f"weights/{name}"])
             average[name].copy_(packed[f"average/{name}"])
+            if not parameter.requires_grad:
+                continue
             optimizer.state[parameter] = {
                 "step": torch.tensor(float(step), device=parameter.device),
                 "exp_avg": torch.empty_like(parameter).copy_(packed[f"first/{name}"]),

@@ -1,84 +1,117 @@
-"""A generator: trained once in a folder of its own, then asked for images by class and seed.
+"""A diffusion network in a folder of its own: trained there, stopped and gone on with, finished, loaded. Engines say what its images are.
 
 To go on after a crash, call `train_generator` again with the same arguments. The folder holds `generator.safetensors` (averaged weights
-and what they are), `loss.csv`, and while training lasts `checkpoint.safetensors`.
+and what they are), `loss.csv`, grids of samples while it learned, and while training lasts `checkpoint.safetensors`.
+
+Started by `accelerate launch` (or torchrun) the processes share every batch: each computes its part, the gradients are averaged, the first
+process writes. `batch_size` stays the size of the whole batch, so the number of processes changes rounding only.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from curation.errors import UsageError
 from curation.manifest import write_bytes
+from curation.pixels import Pixels, encode_png
 from curation.progress import Progress, silent
 from synthesis.checkpoint import CHECKPOINT_NAME, GENERATOR_NAME, Tensors, pack_state, read_about, read_tensors, unpack_state, write_tensors
-from synthesis.network import build_network
-from synthesis.recipe import GeneratorSettings, SamplingSettings
-from synthesis.sampling import draw_images
-from synthesis.training import average_decay, class_weights, draw_batch, learning_rate, train_step, update_average
+from synthesis.conditions import LABEL, Vocabulary, grow_table
+from synthesis.engines.engine import GeneratorReport
+from synthesis.network import build_network, choose_device
+from synthesis.recipe import GeneratorSettings
+from synthesis.training import Lessons, average_decay, class_weights, draw_batch, learning_rate, share_of, steps_in_all, train_step, update_average
 
 LOSS_NAME = "loss.csv"
+TABLE_NAME = "class_embedding.weight"
+FROZEN = "frozen/"
+NOT_LEARNED = {"checkpoint_steps", "preview_steps", "base", "device"}
+"""Settings that do not change what is learned."""
+OF_ENGINES = {"lora", "latent", "volume", "inpainting"}
+OF_BASE = {"low_shot_steps", "low_shot_trains"}
 
 
 @dataclass(frozen=True)
-class GeneratorReport:
-    """What training a generator did.
+class Course:
+    """One training: what is learned, by which network, and what else belongs to the finished generator.
 
     Attributes:
-        folder: where it lies.
-        generator_sha256: hash of `generator.safetensors`: weights, classes, settings.
-        parameters: number of weights.
-        steps: optimizer steps in all.
-        first_step: step that this call began with: 0, the last checkpoint's, or `steps` when the generator was finished before.
-        final_loss: mean loss of the last 50 steps.
-        seconds: of this call.
-        loss_curve: CSV with step and loss.
+        lessons: images and codes.
+        vocabulary: what the codes mean.
+        settings: network and training.
+        more: facts of the engine, kept with the weights.
+        frozen: weights of the engine that do not learn here (an autoencoder), kept with the others.
+        preview: network to a picture `(H, W, 3)` uint8, drawn every `preview_steps`.
     """
 
-    folder: str
-    generator_sha256: str
-    parameters: int
-    steps: int
-    first_step: int
-    final_loss: float
-    seconds: float
-    loss_curve: str
+    lessons: Lessons
+    vocabulary: Vocabulary
+    settings: GeneratorSettings
+    more: dict[str, Any] = field(default_factory=dict)
+    frozen: Tensors = field(default_factory=dict)
+    preview: Callable[[Any], Pixels] | None = None
 
 
-def train_generator(
-    images: Any, labels: Any, classes: tuple[str, ...], settings: GeneratorSettings, folder: Path, progress: Progress | None = None
-) -> GeneratorReport:
+class Trained(NamedTuple):
+    """A finished generator.
+
+    Attributes:
+        network: with averaged weights, in evaluation mode, on the device.
+        vocabulary: what its codes mean.
+        settings: that it was trained with.
+        about: all that its file says about it.
+        frozen: further weights of the engine.
+    """
+
+    network: Any
+    vocabulary: Vocabulary
+    settings: GeneratorSettings
+    about: dict[str, Any]
+    frozen: Tensors
+
+
+class _Base(NamedTuple):
+    """What a training starts from."""
+
+    tensors: Tensors
+    about: dict[str, Any]
+    vocabulary: Vocabulary
+    sha256: str
+
+
+def learned_settings(settings: GeneratorSettings) -> dict[str, Any]:
+    """Return the settings that decide what is learned; where things lie and how often they are saved is no part of it."""
+    unused = NOT_LEARNED | (OF_ENGINES - {settings.engine}) | (OF_BASE if settings.base is None else set())
+    return settings.model_dump(mode="json", exclude=unused)
+
+
+def train_generator(course: Course, folder: Path, progress: Progress | None = None) -> GeneratorReport:
     """Train a generator in `folder`, go on with one that was stopped, or return the finished one.
 
     Args:
-        images: `(N, C, H, W)` float32 in [-1, 1], square with side `settings.size_px`; C is 1 or 3.
-        labels: `(N,)` int64, positions in `classes`; each class has at least one image.
-        classes: names of the labels.
-        settings: network and training.
+        course: what is learned.
         folder: of this generator; what lies there from other images or settings is replaced.
         progress: told of every step.
 
     Raises:
-        UsageError: images and settings do not fit, or training diverged.
+        UsageError: base and settings do not fit, the batch cannot be shared, or training diverged.
     """
-    import torch
-
-    began = time.monotonic()
-    images, labels = torch.as_tensor(images, dtype=torch.float32), torch.as_tensor(labels, dtype=torch.int64)
-    _check(images, labels, classes, settings)
-    about = _describe(images, labels, classes, settings)
-    losses, first_step = _train(images, labels, about, settings, folder, progress or silent)
-    finished = folder / GENERATOR_NAME
-    known = read_about(finished) or about
+    began, settings = time.monotonic(), course.settings
+    base = None if settings.base is None else read_base(settings.base)
+    about = _describe(course, base)
+    losses, first_step = _train(course, about, base, folder, progress or silent)
+    known = read_about(folder / GENERATOR_NAME) or about
     return GeneratorReport(
         folder=str(folder),
         generator_sha256=generator_sha256(folder) or "",
         parameters=known["parameters"],
-        steps=settings.steps,
+        steps=steps_in_all(settings),
         first_step=first_step,
         final_loss=sum(losses[-50:]) / len(losses[-50:]),
         seconds=time.monotonic() - began,
@@ -86,52 +119,145 @@ def train_generator(
     )
 
 
-def _check(images: Any, labels: Any, classes: tuple[str, ...], settings: GeneratorSettings) -> None:
-    """Raise `UsageError` unless the arguments fit each other."""
-    if images.shape[2:] != (settings.size_px, settings.size_px) or images.shape[1] not in (1, 3) or len(images) != len(labels):
-        raise UsageError(f"a generator of {settings.size_px} px cannot be trained on images of shape {tuple(images.shape)} with {len(labels)} labels")
-    if sorted(set(labels.tolist())) != list(range(len(classes))):
-        raise UsageError("every class of a generator needs at least one train image")
+def read_base(folder: Path) -> _Base:
+    """Return the averaged weights of a finished generator, or of one that is still being trained, and what they are.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for path, prefix in ((folder / GENERATOR_NAME, ""), (folder / CHECKPOINT_NAME, "average/")):
+        about = read_about(path)
+        if about is not None:
+            found = {name.removeprefix(prefix): tensor for name, tensor in read_tensors(path).items() if name.startswith(prefix)}
+            return _Base(found, about, _vocabulary_of(about), hashlib.sha256(path.read_bytes()).hexdigest())
+    raise UsageError("synthesis.generator.base names a folder without a generator: name one that holds generator.safetensors")
 
 
-def _describe(images: Any, labels: Any, classes: tuple[str, ...], settings: GeneratorSettings) -> dict[str, Any]:
-    """Return what a generator is, apart from its weights. How often it is saved is no part of it."""
-    digest = hashlib.sha256(images.numpy().tobytes() + labels.numpy().tobytes())
+def _vocabulary_of(about: dict[str, Any]) -> Vocabulary:
+    """Return the vocabulary of a generator; the first format knew labels only."""
+    values = about.get("vocabulary") or {LABEL: about["classes"]}
+    return Vocabulary({name: tuple(known) for name, known in values.items()})
+
+
+def _describe(course: Course, base: _Base | None) -> dict[str, Any]:
+    """Return what a generator is, apart from its weights."""
+    lessons = course.lessons
+    arrays = [array.numpy() for array in (lessons.images, lessons.codes, lessons.context) if array is not None]
+    digest = hashlib.sha256()
+    for array in [*arrays, *(tensor.numpy() for _, tensor in sorted(course.frozen.items()))]:
+        digest.update(array.tobytes())
     return {
-        "format": 1,
-        "classes": list(classes),
-        "channels": images.shape[1],
-        "settings": settings.model_dump(mode="json", exclude={"checkpoint_steps"}),
+        "format": 2,
+        "engine": course.settings.engine,
+        "vocabulary": {name: list(values) for name, values in course.vocabulary.values.items()},
+        "channels": lessons.images.shape[1],
+        "size_px": lessons.images.shape[-1],
+        "context_channels": 0 if lessons.context is None else lessons.context.shape[1],
+        "settings": learned_settings(course.settings),
         "images_sha256": digest.hexdigest(),
-    }
+        "base_sha256": None if base is None else base.sha256,
+    } | course.more
 
 
 def _is_same(found: dict[str, Any] | None, about: dict[str, Any]) -> bool:
     return found is not None and all(found.get(key) == value for key, value in about.items())
 
 
-def _train(images: Any, labels: Any, about: dict[str, Any], settings: GeneratorSettings, folder: Path, progress: Progress) -> tuple[list[float], int]:
+def _build(about: dict[str, Any], vocabulary: Vocabulary, settings: GeneratorSettings) -> Any:
+    size_px = about.get("size_px", settings.size_px)
+    return build_network(about["channels"], vocabulary.rows, settings, size_px, about.get("context_channels", 0))
+
+
+def _start(course: Course, about: dict[str, Any], base: _Base | None) -> Any:
+    """Return the network before its first step: new, or the base's with a table of conditions that holds the new ones too.
+
+    Raises:
+        UsageError: the base is another kind of network.
+    """
+    network = _build(about, course.vocabulary, course.settings)
+    if base is not None:
+        tensors = base.tensors | {TABLE_NAME: grow_table(base.tensors[TABLE_NAME], base.vocabulary, course.vocabulary)}
+        shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+        if {name: tuple(tensors[name].shape) if name in tensors else () for name in shapes} != shapes:
+            raise UsageError("synthesis.generator.base is of other channels than the recipe's generator: copy size_px and channels from the base's recipe")
+        network.load_state_dict({name: tensors[name] for name in shapes})
+        if course.settings.low_shot_trains == "conditions":
+            network.requires_grad_(requires_grad=False)
+            network.class_embedding.requires_grad_(requires_grad=True)
+    return network.to(choose_device(course.settings)).train()
+
+
+def is_first_process() -> bool:
+    """Say whether this process writes: the only one, or the first of those that train together."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def _open_accelerator(settings: GeneratorSettings) -> Any:
+    """Return an `Accelerator` when several processes train together, else None."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return None
+    from accelerate import Accelerator
+
+    return Accelerator(cpu=choose_device(settings).type == "cpu")
+
+
+def _train(course: Course, about: dict[str, Any], base: _Base | None, folder: Path, progress: Progress) -> tuple[list[float], int]:
     """Return the loss of every step and the step that this call began with; afterwards the finished generator lies in `folder`."""
     import torch
 
+    settings, steps = course.settings, steps_in_all(course.settings)
     if _is_same(read_about(folder / GENERATOR_NAME), about):
-        return [float(line.split(",")[1]) for line in (folder / LOSS_NAME).read_text().splitlines()[1:]], settings.steps
-    network = build_network(about["channels"], len(about["classes"]), settings).train()
+        return [float(line.split(",")[1]) for line in (folder / LOSS_NAME).read_text().splitlines()[1:]], steps
+    network, accelerator = _start(course, about, base), _open_accelerator(settings)
     average: Tensors = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
-    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=0.01, fused=True)
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learning, lr=settings.learning_rate, weight_decay=0.01, fused=True)
     losses = _restore(folder / CHECKPOINT_NAME, about, network, average, optimizer)
-    first_step, weights = len(losses), class_weights(labels, settings.balance)
-    for step in range(first_step, settings.steps):
-        batch = draw_batch(step, images, labels, weights, len(about["classes"]), settings)
-        losses.append(train_step(network, optimizer, batch, learning_rate(step, settings), settings.precision))
+    first_step, weights = len(losses), class_weights(course.lessons.codes[:, 0], settings.balance)
+    part, parts = _share(settings, accelerator)
+    wrapped = network if accelerator is None else accelerator.prepare(network)
+    for step in range(first_step, steps):
+        batch = share_of(draw_batch(step, course.lessons, weights, settings), part, parts)
+        losses.append(train_step(wrapped, optimizer, batch, learning_rate(step, settings), settings, accelerator))
         if losses[-1] != losses[-1]:
             raise UsageError(f"training the generator diverged at step {step}: lower synthesis.generator.learning_rate, or set precision to fp32")
         update_average(network, average, average_decay(step, settings))
-        if len(losses) % settings.checkpoint_steps == 0 and len(losses) < settings.steps:
-            write_tensors(pack_state(network, average, optimizer), about | {"losses": losses}, folder / CHECKPOINT_NAME)
-        progress(len(losses), settings.steps, "training the generator")
-    _finish(average, about, losses, folder)
+        if is_first_process():
+            _leave_files(course, about, network, average, optimizer, losses, folder)
+        progress(len(losses), steps, "training the generator")
+    if is_first_process():
+        _finish(average | {FROZEN + name: tensor for name, tensor in course.frozen.items()}, about, losses, folder)
+    if accelerator is not None:
+        accelerator.wait_for_everyone()
     return losses, first_step
+
+
+def _share(settings: GeneratorSettings, accelerator: Any) -> tuple[int, int]:
+    """Return which part of every batch this process computes, and how many there are.
+
+    Raises:
+        UsageError: the batch does not divide.
+    """
+    part, parts = (0, 1) if accelerator is None else (accelerator.process_index, accelerator.num_processes)
+    if settings.batch_size % (parts * settings.accumulation):
+        raise UsageError(
+            f"synthesis.generator.batch_size {settings.batch_size} cannot be shared by {parts} processes in {settings.accumulation} parts each: "
+            f"make it a multiple of {parts * settings.accumulation}"
+        )
+    return part, parts
+
+
+def _leave_files(course: Course, about: dict[str, Any], network: Any, average: Tensors, optimizer: Any, losses: list[float], folder: Path) -> None:
+    """Write, when it is time, the checkpoint, the loss curve so far and a grid of samples."""
+    settings, done, steps = course.settings, len(losses), steps_in_all(course.settings)
+    if done % settings.checkpoint_steps == 0 and done < steps:
+        write_tensors(pack_state(network, average, optimizer), about | {"losses": losses}, folder / CHECKPOINT_NAME)
+        _write_curve(losses, folder)
+    if course.preview is not None and settings.preview_steps and done % settings.preview_steps == 0:
+        averaged = _build(about, course.vocabulary, settings).eval()
+        averaged.load_state_dict(average)
+        picture = course.preview(averaged.to(choose_device(settings)))
+        write_bytes(encode_png(picture), folder / f"preview-{done:06d}.png")
 
 
 def _restore(path: Path, about: dict[str, Any], network: Any, average: Tensors, optimizer: Any) -> list[float]:
@@ -144,11 +270,15 @@ def _restore(path: Path, about: dict[str, Any], network: Any, average: Tensors, 
     return losses
 
 
-def _finish(average: Tensors, about: dict[str, Any], losses: list[float], folder: Path) -> None:
-    """Write the loss curve, then the averaged weights (their file says that training is over), then drop the checkpoint."""
+def _write_curve(losses: list[float], folder: Path) -> None:
     curve = "step,loss\n" + "".join(f"{step},{loss!r}\n" for step, loss in enumerate(losses))
     write_bytes(curve.encode(), folder / LOSS_NAME)
-    write_tensors(average, about | {"parameters": sum(tensor.numel() for tensor in average.values())}, folder / GENERATOR_NAME)
+
+
+def _finish(tensors: Tensors, about: dict[str, Any], losses: list[float], folder: Path) -> None:
+    """Write the loss curve, then the averaged weights (their file says that training is over), then drop the checkpoint."""
+    _write_curve(losses, folder)
+    write_tensors(tensors, about | {"parameters": sum(tensor.numel() for tensor in tensors.values())}, folder / GENERATOR_NAME)
     (folder / CHECKPOINT_NAME).unlink(missing_ok=True)
 
 
@@ -158,29 +288,18 @@ def generator_sha256(folder: Path) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
 
 
-def sample(folder: Path, class_index: int, seeds: list[int], settings: SamplingSettings, progress: Progress | None = None) -> Any:
-    """Return `(N, C, H, W)` uint8 images of a finished generator, one a seed; the same seed gives the same pixels at any batch size.
-
-    Args:
-        folder: of the generator.
-        class_index: position of the wanted label in the generator's classes.
-        seeds: one an image.
-        settings: steps, guidance, batch size.
-        progress: told of every batch.
+def load_generator(folder: Path) -> Trained:
+    """Return the finished generator of a folder.
 
     Raises:
-        UsageError: there is no finished generator, or no such class.
+        UsageError: there is none.
     """
-    import torch
-
     about = read_about(folder / GENERATOR_NAME)
-    if about is None or not 0 <= class_index < len(about["classes"]):
-        raise UsageError(f"no finished generator with class {class_index} in {folder}")
-    trained = GeneratorSettings(**about["settings"])
-    network = build_network(about["channels"], len(about["classes"]), trained).eval()
-    network.load_state_dict(read_tensors(folder / GENERATOR_NAME))
-    shape, drawn = (about["channels"], trained.size_px, trained.size_px), []
-    for start in range(0, len(seeds), settings.batch_size):
-        drawn.append(draw_images(network, class_index, seeds[start : start + settings.batch_size], shape, settings, trained.precision))
-        (progress or silent)(min(start + settings.batch_size, len(seeds)), len(seeds), "sampling candidates")
-    return torch.cat(drawn).numpy() if drawn else torch.empty((0, *shape), dtype=torch.uint8).numpy()
+    if about is None:
+        raise UsageError("there is no finished generator in this folder: run `curaloop synthesize`, which trains one")
+    vocabulary, settings = _vocabulary_of(about), GeneratorSettings(**about["settings"])
+    tensors = read_tensors(folder / GENERATOR_NAME)
+    network = _build(about, vocabulary, settings).eval()
+    network.load_state_dict({name: tensor for name, tensor in tensors.items() if not name.startswith(FROZEN)})
+    frozen = {name.removeprefix(FROZEN): tensor for name, tensor in tensors.items() if name.startswith(FROZEN)}
+    return Trained(network.to(choose_device(settings)), vocabulary, settings, about, frozen)

@@ -1,6 +1,6 @@
-"""The denoising network: diffusers' UNet, told the class by an embedding, and the noise schedule that it is trained and sampled with.
+"""The denoising network: diffusers' UNet, told the condition by a sum of embeddings, and the noise schedule that it is trained and sampled with.
 
-One class more than there are labels: the last one means "no label", which classifier-free guidance needs (Ho and Salimans, 2022).
+`conditions.Vocabulary` says what each row of the table of embeddings means; null rows serve classifier-free guidance (Ho and Salimans, 2022).
 The network predicts v (Salimans and Ho, 2022) under the cosine schedule (Nichol and Dhariwal, 2021). At its last step that schedule
 keeps 2.4e-9 of the signal's power, so it ends in pure noise as it is: a zero-SNR rescale would change nothing.
 """
@@ -8,26 +8,31 @@ keeps 2.4e-9 of the signal's power, so it ends in pure noise as it is: a zero-SN
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from curation.errors import UsageError
 from synthesis.recipe import GeneratorSettings
 
 TRAIN_TIMESTEPS = 1000
 SCHEDULE: dict[str, Any] = {"num_train_timesteps": TRAIN_TIMESTEPS, "beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction"}
 
 
-def build_network(channels: int, classes: int, settings: GeneratorSettings) -> Any:
-    """Return a new `UNet2DModel`, initialised from `settings.seed`.
+def build_network(channels: int, table_rows: int, settings: GeneratorSettings, size_px: int | None = None, context_channels: int = 0) -> Any:
+    """Return a new `UNet2DModel`, initialised from `settings.seed`; as class labels it takes the `(B, K)` codes of `Vocabulary.encode`.
 
-    Attention stands in the middle block only: elsewhere it costs more than it gives at these sizes. The layout stays channels-first:
-    channels-last makes the convolutions faster and the group norms so much slower that a step takes a quarter longer (measured on a CPU).
+    With one column of conditions the weights have the names and shapes of diffusers' own class embedding. Attention stands in the middle block
+    only: elsewhere it costs more than it gives at these sizes. The layout stays channels-first: channels-last makes the convolutions faster and
+    the group norms so much slower that a step takes a quarter longer (measured on a CPU).
 
     Args:
-        channels: 1 for gray, 3 for RGB.
-        classes: number of labels; class `classes` is the null label.
+        channels: of the images: 1 for gray, 3 for RGB, more for latents.
+        table_rows: rows of the table of conditions.
         settings: width and image size.
+        size_px: side of what the network sees, where it is not the image (latents).
+        context_channels: further channels that the network is shown and does not predict.
     """
     import torch
     from diffusers import UNet2DModel
@@ -35,11 +40,11 @@ def build_network(channels: int, classes: int, settings: GeneratorSettings) -> A
     levels = len(settings.channels)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        return UNet2DModel(
-            sample_size=settings.size_px,
-            in_channels=channels,
+        network = UNet2DModel(
+            sample_size=size_px or settings.size_px,
+            in_channels=channels + context_channels,
             out_channels=channels,
-            num_class_embeds=classes + 1,
+            num_class_embeds=table_rows,
             layers_per_block=1,
             block_out_channels=settings.channels,
             norm_num_groups=math.gcd(16, *settings.channels),
@@ -47,6 +52,23 @@ def build_network(channels: int, classes: int, settings: GeneratorSettings) -> A
             down_block_types=("DownBlock2D",) * levels,
             up_block_types=("UpBlock2D",) * levels,
         )
+    network.class_embedding = torch.nn.EmbeddingBag.from_pretrained(network.class_embedding.weight.detach(), freeze=False, mode="sum")
+    return network
+
+
+def choose_device(settings: GeneratorSettings) -> Any:
+    """Return the torch device that the recipe asks for; with several processes, this one's GPU.
+
+    Raises:
+        UsageError: the recipe asks for a GPU and there is none.
+    """
+    import torch
+
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("synthesis.generator.device is cuda and torch finds no GPU: set it to auto or cpu")
+    if settings.device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
 @contextmanager

@@ -19,42 +19,67 @@ def seed_noise(seed: int, shape: tuple[int, ...]) -> Any:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def draw_images(network: Any, class_index: int, seeds: list[int], shape: tuple[int, int, int], settings: SamplingSettings, precision: str) -> Any:
-    """Return `(N, C, H, W)` uint8 images, one a seed.
+def draw_images(
+    network: Any, codes: Any, nulls: Any, seeds: list[int], shape: tuple[int, int, int], settings: SamplingSettings, precision: str, context: Any = None
+) -> Any:
+    """Return `(N, C, H, W)` float32 images, one a seed, on the CPU; trained on values in [-1, 1], they are that too, give or take a little.
 
     Args:
         network: of `build_network`, in evaluation mode.
-        class_index: the wanted class.
+        codes: `(N, K)` int64 of `Vocabulary.encode`.
+        nulls: `(K,)` int64, the null rows.
         seeds: one an image.
         shape: channels, height, width.
         settings: steps and guidance.
         precision: `bf16` or `fp32`.
+        context: `(N, E, H, W)` float32 that the network is shown beside the noisy image.
     """
     import torch
 
-    drawn = []
+    codes, drawn, numbers = torch.as_tensor(codes), [], list(range(len(seeds)))
     with torch.inference_mode():
         for start in range(0, len(seeds), FORWARD_IMAGES):
-            chunk = seeds[start : start + FORWARD_IMAGES]
+            chunk = numbers[start : start + FORWARD_IMAGES]
             filled = chunk + chunk[-1:] * (FORWARD_IMAGES - len(chunk))
-            noise = torch.stack([seed_noise(seed, shape) for seed in filled])
-            drawn.append(_denoise(network, noise, class_index, settings, precision)[: len(chunk)])
-        images = torch.cat(drawn)
-        return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+            noise = torch.stack([seed_noise(seeds[number], shape) for number in filled])
+            shown = None if context is None else context[filled]
+            drawn.append(denoise(network, noise, codes[filled], nulls, settings, precision, shown)[: len(chunk)].cpu())
+    return torch.cat(drawn) if drawn else torch.empty((0, *shape))
 
 
-def _denoise(network: Any, images: Any, class_index: int, settings: SamplingSettings, precision: str) -> Any:
-    """Return `(B, C, H, W)` float32 images made from `(B, C, H, W)` noise. Everything here works on each image by itself."""
+def to_bytes(images: Any) -> Any:
+    """Return images in [-1, 1] as uint8."""
+    import torch
+
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def denoise(network: Any, images: Any, codes: Any, nulls: Any, settings: SamplingSettings, precision: str, context: Any = None, *, bounded: bool = True) -> Any:
+    """Return `(B, C, H, W)` float32 images made from `(B, C, H, W)` noise. Everything here works on each image by itself.
+
+    Args:
+        network: of `build_network`.
+        images: noise.
+        codes: `(B, K)` int64.
+        nulls: `(K,)` int64.
+        settings: steps and guidance.
+        precision: `bf16` or `fp32`.
+        context: `(B, E, H, W)`, or None.
+        bounded: the images lie in [-1, 1], so every estimate of them is kept there (dynamic thresholding; not for latents).
+    """
     import torch
     from diffusers import DPMSolverMultistepScheduler
 
-    scheduler = DPMSolverMultistepScheduler(**SCHEDULE, timestep_spacing="trailing", thresholding=True, sample_max_value=1.0)
+    device = next(network.parameters()).device
+    scheduler = DPMSolverMultistepScheduler(**SCHEDULE, timestep_spacing="trailing", thresholding=bounded, sample_max_value=1.0)
     scheduler.set_timesteps(settings.steps)
-    null_label = network.config.num_class_embeds - 1
-    labels = torch.tensor([class_index] * len(images) + [null_label] * len(images))
+    free_codes = torch.as_tensor(nulls).expand(len(images), -1)
+    both = torch.cat([torch.as_tensor(codes), free_codes]).to(device)
+    images, shown = images.to(device), None if context is None else torch.cat([context, context]).to(device)
     for timestep in scheduler.timesteps:
         twice = torch.cat([images, images])
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            wanted, free = network(twice, timestep, labels).sample.float().chunk(2)
+        seen = twice if shown is None else torch.cat([twice, shown], dim=1)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            wanted, free = network(seen, timestep, both).sample.float().chunk(2)
         images = scheduler.step(free + settings.guidance_scale * (wanted - free), timestep, images).prev_sample
     return images

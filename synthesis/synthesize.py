@@ -6,21 +6,27 @@ Nothing here is released: a candidate that passes its screens waits for the expe
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from curation.manifest import read_manifest, write_bytes, write_manifest
-from curation.pixels import encode_png
+from curation.pixels import Pixels, encode_png
 from curation.progress import Progress, silent
 from curation.project import Project
-from synthesis.candidates import Drawn, Provenance, draw_grid, next_seed, plan_requests, store_candidates
-from synthesis.generator import GeneratorReport, generator_sha256, sample, train_generator
+from synthesis.candidates import Drawn, Provenance, next_seed, store_candidates
+from synthesis.conditions import LABEL
+from synthesis.drawing import describe_machine, make_wishes
+from synthesis.engines.engine import Engine, GeneratorReport
+from synthesis.engines.loading import open_engine
+from synthesis.generator import generator_sha256, is_first_process, learned_settings, read_base
+from synthesis.grids import draw_grid
 from synthesis.network import torch_threads
 from synthesis.recipe import SynthesisSettings
+from synthesis.requests import Request, asks_for_synthesis, plan_requests
 from synthesis.screening import HELD_OUT_IMAGES, Embed, ScreenPower, screen_candidates
 from synthesis.training_set import TrainingSet, hash_rows, most_common, read_images, usable_rows, write_training_rows
 
@@ -38,7 +44,9 @@ class SynthesisReport:
         training_manifest_sha256: hash of the rows that it learned from.
         train_images: how many those are.
         classes: the same, by class.
+        engine: that made them.
         requested: candidates wanted, by class.
+        requested_conditions: the same, by all that the generator was told, as "4 x disc, sex F".
         sampled: images drawn.
         passed: of these, those that passed every screen.
         rejected: failures by screen; an image may fail several.
@@ -57,11 +65,13 @@ class SynthesisReport:
 
     skipped: str = ""
     task: str = ""
+    engine: str = "pixel"
     generator_sha256: str | None = None
     training_manifest_sha256: str | None = None
     train_images: int = 0
     classes: dict[str, int] = field(default_factory=dict)
     requested: dict[str, int] = field(default_factory=dict)
+    requested_conditions: tuple[str, ...] = ()
     sampled: int = 0
     passed: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
@@ -99,43 +109,53 @@ def synthesize(
     if reason := _reason_to_skip(settings, usable, gaps, requests):
         return SynthesisReport(skipped=reason, task=settings.task, train_images=usable.height, seconds=time.monotonic() - began)
     with torch_threads(threads):
-        return _make_candidates(project, settings, rows, usable, folder, requests, embed, tell, began)
+        train = load_training_set(project, usable, settings)
+        engine, trained = _train(train, folder, settings, tell)
+        if not is_first_process():
+            return SynthesisReport(skipped="this process helped to train; the first one draws and stores the candidates", task=settings.task)
+        return _make_candidates(_Round(project, settings, rows, train, engine, trained, folder), requests, embed, tell, began)
 
 
-def _make_candidates(
-    project: Project,
-    settings: SynthesisSettings,
-    rows: pl.DataFrame,
-    usable: pl.DataFrame,
-    folder: Path,
-    requests: dict[str, int],
-    embed: Embed,
-    tell: Progress,
-    began: float,
-) -> SynthesisReport:
-    """Train, draw, screen and store."""
-    train = _load(project, usable, settings)
-    trained = _train(train, folder, settings, tell)
-    origin = Provenance(trained.generator_sha256, hash_rows(train.rows), settings)
+@dataclass(frozen=True)
+class _Round:
+    """A trained generator, and where its candidates go."""
+
+    project: Project
+    settings: SynthesisSettings
+    rows: pl.DataFrame
+    train: TrainingSet
+    engine: Engine
+    trained: GeneratorReport
+    folder: Path
+
+
+def _make_candidates(here: _Round, requests: list[Request], embed: Embed, tell: Progress, began: float) -> SynthesisReport:
+    """Draw, screen and store."""
+    project, settings, rows, train, trained = here.project, here.settings, here.rows, here.train, here.trained
+    origin = Provenance(trained.generator_sha256, hash_rows(train.rows), settings, describe_machine(settings.generator))
     sampling = time.monotonic()
-    drawn = _draw(folder, train, requests, next_seed(rows, trained.generator_sha256, settings), settings, tell)
+    first_seed = next_seed(rows, trained.generator_sha256, settings)
+    wanted = make_wishes(requests, first_seed, train, needs_parents=here.engine.needs_parents)
+    drawn = Drawn(here.engine.sample(wanted, tell), wanted)
     seconds_sampling = time.monotonic() - sampling
     tell(0, 1, "screening candidates")
-    held_out = _load(project, usable_rows(rows, settings.task, "val"), settings, train)
+    held_out = load_training_set(project, usable_rows(rows, settings.task, "val"), settings, train)
     screens, power = screen_candidates(train, held_out, drawn.images, drawn.labels, embed, settings.screens)
     passed = [all(result["passed"] for result in results.values()) for results in screens]
     added = store_candidates(project, train, drawn, screens, origin, set(rows["image_id"]))
-    grid = folder / f"samples-{drawn.seeds[0]}.png"
-    write_bytes(encode_png(draw_grid(train, drawn, passed)), grid)
+    grid = here.folder / f"samples-{first_seed}.png"
+    write_bytes(encode_png(_picture(train, drawn, passed)), grid)
     write_manifest(pl.concat([rows, added]), project.manifest)
     tell(1, 1, "screening candidates")
     return SynthesisReport(
         task=settings.task,
+        engine=settings.generator.engine,
         generator_sha256=origin.generator_sha256,
         training_manifest_sha256=origin.training_manifest_sha256,
         train_images=len(train.images),
         classes=train.counts,
-        requested=requests,
+        requested=_by_class(requests),
+        requested_conditions=tuple(_in_words(request) for request in requests),
         sampled=len(drawn.images),
         passed=sum(passed),
         rejected={name: sum(not results[name]["passed"] for results in screens) for name in screens[0]},
@@ -153,17 +173,32 @@ def _make_candidates(
     )
 
 
+def _by_class(requests: list[Request]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for request in requests:
+        counts[request.condition[LABEL]] = counts.get(request.condition[LABEL], 0) + request.number
+    return counts
+
+
+def _in_words(request: Request) -> str:
+    """Return a request as "4 x disc, sex F"."""
+    others = [f", {name} {value}" for name, value in request.condition.items() if name != LABEL]
+    return f"{request.number} x {request.condition[LABEL]}{''.join(others)}"
+
+
 def _folder_hash(usable: pl.DataFrame, settings: SynthesisSettings) -> str:
-    """Return what names a generator's folder: what it learns, and how."""
-    learned = settings.generator.model_copy(update={"checkpoint_steps": 1}).sha256()
-    return hashlib.sha256(f"{settings.task}|{hash_rows(usable)}|{learned}".encode()).hexdigest()[:16]
+    """Return what names a generator's folder: what it learns, how, and from which base."""
+    learned = learned_settings(settings.generator) | {"base": None if settings.generator.base is None else read_base(settings.generator.base).sha256}
+    text = f"{settings.task}|{hash_rows(usable)}|{json.dumps(learned, sort_keys=True)}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _reason_to_skip(settings: SynthesisSettings, usable: pl.DataFrame, gaps: pl.DataFrame, requests: dict[str, int]) -> str:
+def _reason_to_skip(settings: SynthesisSettings, usable: pl.DataFrame, gaps: pl.DataFrame, requests: list[Request]) -> str:
     """Return one sentence why there is nothing to do, or an empty one."""
-    task, asked = settings.task, pl.col("action") == "synthesize"
-    if not task.endswith("-2d"):
-        return f"generators are 2-D only; collect more images of {task}"
+    task, asked = settings.task, asks_for_synthesis(settings)
+    is_volume = settings.generator.engine == "volume"
+    if task.endswith("-3d") != is_volume:
+        return f"the engine {settings.generator.engine} makes {'volumes' if is_volume else '2-D images'} only; name another engine or collect more of {task}"
     if gaps.filter((pl.col("task") == task) & asked).is_empty():
         return f"no cell of {task} asks for synthesis"
     if usable.height < settings.least_train_images:
@@ -172,10 +207,10 @@ def _reason_to_skip(settings: SynthesisSettings, usable: pl.DataFrame, gaps: pl.
         return f"all train images of {task} are of one class; the class screen needs two"
     if not requests:
         return "enough candidates were drawn already: they wait for the experts, or the screens rejected them"
-    return "" if set(requests) <= set(usable["label"]) else "the gap table names a class without a train image; run `curaloop curate` again"
+    return "" if set(_by_class(requests)) <= set(usable["label"]) else "the gap table names a class without a train image; run `curaloop curate` again"
 
 
-def _load(project: Project, rows: pl.DataFrame, settings: SynthesisSettings, like: TrainingSet | None = None) -> TrainingSet:
+def load_training_set(project: Project, rows: pl.DataFrame, settings: SynthesisSettings, like: TrainingSet | None = None) -> TrainingSet:
     """Return rows with their images; with `like`, of its classes and channels only, and as many as measuring the screens needs."""
     if like is None:
         channels = int(most_common(rows, "channels"))
@@ -186,24 +221,23 @@ def _load(project: Project, rows: pl.DataFrame, settings: SynthesisSettings, lik
     return TrainingSet(rows, read_images(project, rows, settings.generator.size_px, channels), tuple(sorted(set(rows["label"]))))
 
 
-def _train(train: TrainingSet, folder: Path, settings: SynthesisSettings, progress: Progress) -> GeneratorReport:
+def _train(train: TrainingSet, folder: Path, settings: SynthesisSettings, progress: Progress) -> tuple[Engine, GeneratorReport]:
     """Put the training rows on record, then train or go on."""
-    write_training_rows(train.rows, folder)
-    images, labels = train.tensors()
-    return train_generator(images, labels, train.classes, settings.generator, folder, progress)
+    if is_first_process():
+        write_training_rows(train.rows, folder)
+    engine = open_engine(settings)
+    return engine, engine.fit(train.examples(settings.generator.conditions), folder, progress)
 
 
-def _draw(folder: Path, train: TrainingSet, requests: dict[str, int], seed: int, settings: SynthesisSettings, progress: Progress) -> Drawn:
-    """Return the requested images; their seeds count up from `seed` over all classes, so no two share one."""
-    drawn = Drawn([], [], [])
-    for label, number in requests.items():
-        seeds = list(range(seed + len(drawn.seeds), seed + len(drawn.seeds) + number))
-        stacked: Any = sample(folder, train.classes.index(label), seeds, settings.sampling, progress)
-        images = stacked.transpose(0, 2, 3, 1)
-        drawn.images.extend(images.squeeze(-1) if images.shape[-1] == 1 else images)
-        drawn.labels.extend([label] * number)
-        drawn.seeds.extend(seeds)
-    return drawn
+def _picture(train: TrainingSet, drawn: Drawn, passed: list[bool]) -> Pixels:
+    """Return real images above candidates, class by class; those that failed a screen are darkened."""
+    real: dict[str, list[Pixels]] = {}
+    made: dict[str, list[Pixels]] = {}
+    for image, label in zip(train.images, train.labels, strict=True):
+        real.setdefault(label, []).append(image)
+    for image, label, good in zip(drawn.images, drawn.labels, passed, strict=True):
+        made.setdefault(label, []).append(image if good else image // 3)
+    return draw_grid(real, made)
 
 
 def _inside(project: Project, path: Path) -> str:

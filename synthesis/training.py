@@ -19,6 +19,22 @@ GRADIENT_NORM = 1.0
 AVERAGE_POWER = 17
 
 
+class Lessons(NamedTuple):
+    """What a network learns from.
+
+    Attributes:
+        images: `(N, C, H, W)` uint8, or float32 around [-1, 1].
+        codes: `(N, K)` int64 of `Vocabulary.encode`; the first column is the label.
+        nulls: `(K,)` int64, the null rows.
+        context: `(N, E, H, W)` float32 that the network is shown besides, flipped with the images, or None.
+    """
+
+    images: Any
+    codes: Any
+    nulls: Any
+    context: Any = None
+
+
 class Batch(NamedTuple):
     """What one step is made of.
 
@@ -26,13 +42,15 @@ class Batch(NamedTuple):
         clean: `(B, C, H, W)` float32 in [-1, 1].
         noise: the same shape, standard normal.
         timesteps: `(B,)` int64 in 0 … 999.
-        labels: `(B,)` int64, dropped ones replaced by the null label.
+        codes: `(B, K)` int64, dropped ones replaced by the null rows.
+        context: `(B, E, H, W)` float32 that the network is shown besides, or None.
     """
 
     clean: Any
     noise: Any
     timesteps: Any
-    labels: Any
+    codes: Any
+    context: Any = None
 
 
 def class_weights(labels: Any, balance: float) -> Any:
@@ -48,31 +66,49 @@ def class_weights(labels: Any, balance: float) -> Any:
     return weights / weights.sum()
 
 
-def draw_batch(step: int, images: Any, labels: Any, weights: Any, null_label: int, settings: GeneratorSettings) -> Batch:
-    """Return the batch of `step`, the same whenever it is asked for.
+def draw_batch(step: int, lessons: Lessons, weights: Any, settings: GeneratorSettings) -> Batch:
+    """Return the batch of `step`, the same whenever and by whichever process it is asked for.
+
+    Labels are dropped together with all other columns, which guidance needs; other columns are dropped by themselves too, so that the network
+    also knows images of which they are unknown.
 
     Args:
         step: number of the optimizer step, from 0.
-        images: `(N, C, H, W)` float32 in [-1, 1].
-        labels: `(N,)` int64.
+        lessons: images and codes.
         weights: `(N,)` of `class_weights`.
-        null_label: stands for a dropped label.
-        settings: batch size, flips, label drop, seed.
+        settings: batch size, flips, label drop, noise offset, seed.
     """
     import torch
 
     seed = int.from_bytes(hashlib.sha256(f"{settings.seed}/{step}".encode()).digest()[:7], "big")
     random, size = torch.Generator().manual_seed(seed), settings.batch_size
     chosen = torch.multinomial(weights, size, replacement=True, generator=random)
-    clean = images[chosen]
+    clean, context = _as_signal(lessons.images[chosen]), None if lessons.context is None else lessons.context[chosen]
     for axis in (-1, -2):
-        flipped = torch.rand(size, generator=random) < 0.5
+        flipped = (torch.rand(size, generator=random) < 0.5)[:, None, None, None]
         if {-1: "horizontal", -2: "vertical"}[axis] in settings.flips:
-            clean = torch.where(flipped[:, None, None, None], clean.flip(axis), clean)
+            clean = torch.where(flipped, clean.flip(axis), clean)
+            context = None if context is None else torch.where(flipped, context.flip(axis), context)
     noise = torch.randn(clean.shape, generator=random)
     timesteps = torch.randint(TRAIN_TIMESTEPS, (size,), generator=random)
     dropped = torch.rand(size, generator=random) < settings.label_drop
-    return Batch(clean, noise, timesteps, torch.where(dropped, torch.tensor(null_label), labels[chosen]))
+    columns = torch.rand((size, lessons.codes.shape[1]), generator=random) < settings.label_drop
+    columns[:, 0] = False
+    if settings.noise_offset:
+        noise = noise + settings.noise_offset * torch.randn((*clean.shape[:2], 1, 1), generator=random)
+    return Batch(clean, noise, timesteps, torch.where(dropped[:, None] | columns, lessons.nulls, lessons.codes[chosen]), context)
+
+
+def _as_signal(images: Any) -> Any:
+    """Return images as float32; bytes become values in [-1, 1]."""
+    import torch
+
+    return images.float() / 127.5 - 1 if images.dtype == torch.uint8 else images.float()
+
+
+def share_of(batch: Batch, part: int, parts: int) -> Batch:
+    """Return part `part` of `parts` equal parts of a batch."""
+    return Batch(*(None if values is None else values[part::parts] for values in batch))
 
 
 def loss_weights(signal_to_noise: Any) -> Any:
@@ -87,10 +123,16 @@ def loss_weights(signal_to_noise: Any) -> Any:
     return signal_to_noise.clamp(min=MIN_WEIGHT, max=MIN_SNR_GAMMA) / (signal_to_noise + 1)
 
 
+def steps_in_all(settings: GeneratorSettings) -> int:
+    """Return the number of optimizer steps: fewer when a base is there to start from."""
+    return settings.steps if settings.base is None else settings.low_shot_steps
+
+
 def learning_rate(step: int, settings: GeneratorSettings) -> float:
     """Return the rate of a step: a linear rise over the first twentieth (at most 200 steps), then half a cosine down to a hundredth."""
-    warmup = max(1, min(200, settings.steps // 20))
-    progress = step / max(1, settings.steps)
+    steps = steps_in_all(settings)
+    warmup = max(1, min(200, steps // 20))
+    progress = step / max(1, steps)
     return settings.learning_rate * min(1.0, (step + 1) / warmup) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
@@ -102,26 +144,47 @@ def average_decay(step: int, settings: GeneratorSettings) -> float:
     return min(settings.ema_decay, (1 - 1 / (step + 1)) ** AVERAGE_POWER)
 
 
-def train_step(network: Any, optimizer: Any, batch: Batch, rate: float, precision: str) -> float:
-    """Take one optimizer step and return its loss."""
-    import torch
-    from diffusers import DDPMScheduler
+def train_step(network: Any, optimizer: Any, batch: Batch, rate: float, settings: GeneratorSettings, accelerator: Any = None) -> float:
+    """Take one optimizer step and return its loss.
 
-    scheduler = DDPMScheduler(**SCHEDULE)
-    noisy = scheduler.add_noise(batch.clean, batch.noise, batch.timesteps)
-    wanted = scheduler.get_velocity(batch.clean, batch.noise, batch.timesteps)
-    with torch.autocast(noisy.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        predicted = network(noisy, batch.timesteps, batch.labels).sample
-    power = scheduler.alphas_cumprod[batch.timesteps]
-    errors = (predicted.float() - wanted).square().mean(dim=(1, 2, 3))
-    loss = (loss_weights(power / (1 - power)) * errors).mean()
-    loss.backward()
+    Args:
+        network: in training mode.
+        optimizer: of its weights.
+        batch: of this process.
+        rate: learning rate.
+        settings: precision, and the number of parts that the batch is computed in.
+        accelerator: of accelerate, when several processes train together.
+    """
+    import torch
+
+    loss = 0.0
+    for part in range(settings.accumulation):
+        piece = _loss(network, share_of(batch, part, settings.accumulation), settings.precision) / settings.accumulation
+        piece.backward() if accelerator is None else accelerator.backward(piece)
+        loss += float(piece.item())
     torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    return float(loss.item())
+    return loss if accelerator is None else float(accelerator.reduce(torch.tensor(loss, device=accelerator.device), "mean").item())
+
+
+def _loss(network: Any, batch: Batch, precision: str) -> Any:
+    """Return the weighted squared error of v, averaged over the batch."""
+    import torch
+    from diffusers import DDPMScheduler
+
+    scheduler, device = DDPMScheduler(**SCHEDULE), next(network.parameters()).device
+    clean, noise, timesteps, codes = (values.to(device) for values in batch[:4])
+    noisy = scheduler.add_noise(clean, noise, timesteps)
+    wanted = scheduler.get_velocity(clean, noise, timesteps)
+    seen = noisy if batch.context is None else torch.cat([noisy, batch.context.to(device)], dim=1)
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        predicted = network(seen, timesteps, codes).sample
+    power = scheduler.alphas_cumprod.to(device)[timesteps]
+    errors = (predicted.float() - wanted).square().mean(dim=(1, 2, 3))
+    return (loss_weights(power / (1 - power)) * errors).mean()
 
 
 def update_average(network: Any, average: dict[str, Any], decay: float) -> None:

@@ -18,6 +18,8 @@ from curation.modalities import with_task
 from curation.pixels import Pixels, decode
 from curation.project import Project
 from curation.shards import Place, ShardReader
+from synthesis.conditions import row_conditions
+from synthesis.engines.engine import Examples
 
 RECORD_NAME = "training_rows.json"
 
@@ -51,11 +53,9 @@ class TrainingSet:
         """Images of each class."""
         return dict(sorted(Counter(self.labels).items()))
 
-    def tensors(self) -> tuple[Any, Any]:
-        """Return `(N, C, S, S)` float32 in [-1, 1] and `(N,)` int64 positions in `classes`."""
-        stacked = np.stack([image if image.ndim == 3 else image[..., None] for image in self.images])
-        positions = {label: position for position, label in enumerate(self.classes)}
-        return stacked.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1, np.array([positions[label] for label in self.labels], dtype=np.int64)
+    def examples(self, columns: tuple[str, ...] = ()) -> Examples:
+        """Return what an engine learns from; `columns` are told beside the label."""
+        return Examples(np.stack(self.images), row_conditions(self.rows, columns), tuple(self.rows["image_id"]), tuple(self.groups))
 
 
 def usable_rows(rows: pl.DataFrame, task: str, split: str) -> pl.DataFrame:

@@ -14,6 +14,7 @@ from curation.pixels import Pixels, encode_png, hash_pixels
 from curation.project import Project
 from curation.records import to_frame
 from curation.shards import write_shards
+from synthesis.engines.engine import Examples
 from synthesis.recipe import GeneratorSettings, SamplingSettings, ScreenSettings, SynthesisSettings
 from tests.builders import a_record, an_id
 
@@ -61,6 +62,7 @@ def tiny_synthesis(**changes: Any) -> SynthesisSettings:
         "least_train_images": 8,
         "generator": tiny_generator(),
         "sampling": SamplingSettings(steps=3, batch_size=4),
+        "counterbalance": 0.0,
         "screens": ScreenSettings(class_agreement=0.0),
     }
     return SynthesisSettings(**{**values, **changes})
@@ -71,6 +73,15 @@ def training_tensors(per_class: int = 6, channels: int = 3) -> tuple[Any, Any]:
     images = np.stack([a_phantom(label, number, channels=3) for label in CLASSES for number in range(per_class)])
     labels = np.repeat(np.arange(2), per_class)
     return images[..., :channels].transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1, labels
+
+
+def training_examples(per_class: int = 6, channels: int = 3, **more: tuple[str, ...]) -> Examples:
+    """Return the same phantoms as an engine gets them; `more` are further conditions, one value an image."""
+    images = np.stack([a_phantom(label, number) for label in CLASSES for number in range(per_class)])
+    labels = [label for label in CLASSES for _ in range(per_class)]
+    conditions = tuple({"label": label} | {name: values[place] for name, values in more.items()} for place, label in enumerate(labels))
+    names = tuple(an_id(place) for place in range(len(labels)))
+    return Examples(images if channels == 3 else images[..., 0], conditions, names, names)
 
 
 def a_phantom_project(tmp_path: Path, discs: int = 6, stripes: int = 20, **changes: Any) -> Project:

@@ -10,27 +10,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
 from curation.errors import IntegrityError, UsageError
+from curation.progress import Progress, silent
 from synthesis.checkpoint import CHECKPOINT_NAME, GENERATOR_NAME, write_tensors
-from synthesis.generator import generator_sha256, sample, train_generator
+from synthesis.engines.engine import Examples, GeneratorReport, Wanted
+from synthesis.engines.pixel import PixelDiffusion
+from synthesis.generator import generator_sha256
 from synthesis.network import build_network
-from synthesis.recipe import SamplingSettings
-from tests.synthesis.builders import CLASSES, tiny_generator, training_tensors
+from synthesis.recipe import GeneratorSettings, SamplingSettings
+from tests.synthesis.builders import CLASSES, tiny_generator, training_examples
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from synthesis.generator import train_generator
-from tests.synthesis.builders import CLASSES, tiny_generator, training_tensors
+from synthesis.engines.pixel import PixelDiffusion
+from synthesis.recipe import SamplingSettings
+from tests.synthesis.builders import tiny_generator, training_examples
 
 def die(done, total, what):
     if done == 5:
         os.kill(os.getpid(), signal.SIGKILL)
 
-train_generator(*training_tensors(), CLASSES, tiny_generator(), Path(sys.argv[1]), die)
+PixelDiffusion(tiny_generator(), SamplingSettings()).fit(training_examples(), Path(sys.argv[1]), die)
 """
 
 
@@ -48,10 +53,21 @@ def stop_at(step: int) -> Any:
     return progress
 
 
+def fit(folder: Path, settings: GeneratorSettings | None = None, examples: Examples | None = None, progress: Progress = silent) -> GeneratorReport:
+    """Train a pixel generator of the phantoms."""
+    return PixelDiffusion(settings or tiny_generator(), SamplingSettings()).fit(examples or training_examples(), folder, progress)
+
+
+def draw(folder: Path, label: str, seeds: list[int], **sampling: Any) -> npt.NDArray[np.uint8]:
+    """Return the stacked images of one class."""
+    engine = PixelDiffusion.load(folder, SamplingSettings(**sampling))
+    return np.stack(engine.sample([Wanted({"label": label}, seed) for seed in seeds], silent))
+
+
 def noisy_generator(folder: Path, channels: int = 3) -> Path:
     """Write a generator with random weights everywhere; fresh networks begin with zeros in places, which would hide differences."""
     settings = tiny_generator()
-    network = build_network(channels, 2, settings)
+    network = build_network(channels, 3, settings)
     random = torch.Generator().manual_seed(3)
     weights = {name: torch.randn(value.shape, generator=random) * 0.08 for name, value in network.state_dict().items()}
     about = {"classes": list(CLASSES), "channels": channels, "settings": settings.model_dump(mode="json")}
@@ -67,8 +83,7 @@ def test_a_training_that_was_killed_ends_in_the_same_bits(tmp_path: Path) -> Non
     assert killed.returncode == -signal.SIGKILL
     assert (tmp_path / "killed" / CHECKPOINT_NAME).exists()
     assert generator_sha256(tmp_path / "killed") is None
-    resumed = train_generator(*training_tensors(), CLASSES, tiny_generator(), tmp_path / "killed")
-    whole = train_generator(*training_tensors(), CLASSES, tiny_generator(), tmp_path / "whole")
+    resumed, whole = fit(tmp_path / "killed"), fit(tmp_path / "whole")
     assert (resumed.first_step, whole.first_step) == (3, 0)
     assert resumed.generator_sha256 == whole.generator_sha256
     assert Path(resumed.loss_curve).read_text() == Path(whole.loss_curve).read_text()
@@ -77,8 +92,8 @@ def test_a_training_that_was_killed_ends_in_the_same_bits(tmp_path: Path) -> Non
 
 def test_a_finished_generator_is_used_again(tmp_path: Path) -> None:
     """The second call trains nothing; how often it is saved does not matter."""
-    first = train_generator(*training_tensors(), CLASSES, tiny_generator(), tmp_path)
-    again = train_generator(*training_tensors(), CLASSES, tiny_generator(checkpoint_steps=5), tmp_path, stop_at(1))
+    first = fit(tmp_path)
+    again = fit(tmp_path, tiny_generator(checkpoint_steps=5), progress=stop_at(1))
     assert (again.first_step, again.generator_sha256, again.final_loss) == (8, first.generator_sha256, first.final_loss)
 
 
@@ -86,18 +101,18 @@ def test_a_finished_generator_is_used_again(tmp_path: Path) -> None:
 def test_other_images_or_settings_begin_a_new_training(tmp_path: Path, change: str) -> None:
     """A checkpoint of something else is not gone on from."""
     with pytest.raises(StopError):
-        train_generator(*training_tensors(), CLASSES, tiny_generator(), tmp_path, stop_at(5))
+        fit(tmp_path, progress=stop_at(5))
     per_class, settings = (7, tiny_generator()) if change == "images" else (6, tiny_generator(seed=1))
-    assert train_generator(*training_tensors(per_class), CLASSES, settings, tmp_path).first_step == 0
+    assert fit(tmp_path, settings, training_examples(per_class)).first_step == 0
 
 
 def test_training_learns_the_mean_colour(tmp_path: Path) -> None:
     """A short training on gray images of one level per class draws those levels, in the right order."""
-    levels = torch.tensor([-0.6, 0.5]).repeat_interleave(4)
-    images = levels[:, None, None, None].expand(8, 1, 16, 16).contiguous()
-    settings = tiny_generator(steps=80, batch_size=8, learning_rate=4e-3, precision="fp32")
-    report = train_generator(images, levels.gt(0).long(), CLASSES, settings, tmp_path)
-    dark, bright = (sample(tmp_path, index, [1, 2, 3, 4], SamplingSettings(steps=8, guidance_scale=1.0)).mean() for index in (0, 1))
+    levels = np.repeat(np.array([51, 191], np.uint8), 4)
+    images = np.broadcast_to(levels[:, None, None], (8, 16, 16)).copy()
+    examples = training_examples(4)._replace(images=images)
+    report = fit(tmp_path, tiny_generator(steps=80, batch_size=8, learning_rate=4e-3, precision="fp32"), examples)
+    dark, bright = (draw(tmp_path, label, [1, 2, 3, 4], steps=8, guidance_scale=1.0).mean() for label in CLASSES)
     curve = [float(line.split(",")[1]) for line in Path(report.loss_curve).read_text().splitlines()[1:]]
     assert np.mean(curve[-10:]) < 0.6 * np.mean(curve[:10])
     assert bright - dark > 50
@@ -107,9 +122,9 @@ def test_training_learns_the_mean_colour(tmp_path: Path) -> None:
 def test_an_image_depends_on_its_seed_alone(tmp_path: Path, channels: int) -> None:
     """The same seeds give the same pixels at batch sizes 1, 3 and 8, and in any order."""
     folder, seeds = noisy_generator(tmp_path, channels), [*range(40, 49)]
-    drawn = {size: sample(folder, 1, seeds, SamplingSettings(steps=4, batch_size=size)) for size in (1, 3, 8)}
-    backwards = sample(folder, 1, seeds[::-1], SamplingSettings(steps=4, batch_size=8))
-    assert drawn[1].shape == (9, channels, 16, 16)
+    drawn = {size: draw(folder, "stripes", seeds, steps=4, batch_size=size) for size in (1, 3, 8)}
+    backwards = draw(folder, "stripes", seeds[::-1], steps=4, batch_size=8)
+    assert drawn[1].shape == ((9, 16, 16) if channels == 1 else (9, 16, 16, 3))
     assert drawn[1].dtype == np.uint8
     assert (drawn[1] == drawn[3]).all()
     assert (drawn[1] == drawn[8]).all()
@@ -120,19 +135,20 @@ def test_an_image_depends_on_its_seed_alone(tmp_path: Path, channels: int) -> No
 def test_the_class_changes_the_image(tmp_path: Path) -> None:
     """The same seed of another class is another image."""
     folder = noisy_generator(tmp_path)
-    first, second = (sample(folder, index, [7], SamplingSettings(steps=4)) for index in (0, 1))
+    first, second = (draw(folder, label, [7], steps=4) for label in CLASSES)
     assert (first != second).any()
 
 
 def test_wrong_use_is_refused(tmp_path: Path) -> None:
-    """Sizes that do not fit, a class without images, a generator that is not there, a broken file."""
-    images, labels = training_tensors()
+    """Sizes that do not fit, a generator that is not there, an unknown class, a batch that does not divide, a broken file."""
     with pytest.raises(UsageError, match="32 px"):
-        train_generator(images, labels, CLASSES, tiny_generator(size_px=32), tmp_path)
-    with pytest.raises(UsageError, match="at least one"):
-        train_generator(images, labels, (*CLASSES, "third"), tiny_generator(), tmp_path)
+        fit(tmp_path, tiny_generator(size_px=32))
     with pytest.raises(UsageError, match="no finished generator"):
-        sample(tmp_path, 0, [1], SamplingSettings())
+        draw(tmp_path, "disc", [1])
+    with pytest.raises(UsageError, match="never saw label 'third'"):
+        draw(noisy_generator(tmp_path), "third", [1])
+    with pytest.raises(UsageError, match="multiple of 3"):
+        fit(tmp_path, tiny_generator(accumulation=3))
     (tmp_path / GENERATOR_NAME).write_bytes(b"no tensors")
     with pytest.raises(IntegrityError):
-        sample(tmp_path, 0, [1], SamplingSettings())
+        draw(tmp_path, "disc", [1])

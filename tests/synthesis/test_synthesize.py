@@ -12,13 +12,15 @@ import pytest
 
 from curation.manifest import read_manifest, write_manifest
 from curation.pixels import decode, hash_pixels, read_png_mark
+from curation.progress import silent
 from curation.project import Project
 from curation.shards import Place, ShardReader
-from synthesis.generator import sample
+from synthesis.engines.engine import Wanted
+from synthesis.engines.loading import load_engine
 from synthesis.recipe import ScreenSettings
 from synthesis.synthesize import synthesize
 from synthesis.training_set import hash_rows, make_square, read_training_rows, usable_rows
-from tests.synthesis.builders import a_gap_table, a_phantom, a_phantom_project, embed_phantoms, tiny_generator, tiny_synthesis
+from tests.synthesis.builders import CLASSES, a_gap_table, a_phantom, a_phantom_project, embed_phantoms, tiny_generator, tiny_synthesis
 
 
 def candidates_of(project: Project) -> pl.DataFrame:
@@ -65,7 +67,8 @@ def test_candidates_are_drawn_as_the_class_they_are_labelled(tmp_path: Path) -> 
     made = candidates_of(project)
     assert made["label"].to_list() == ["stripes"]
     folder = next(project.models.glob("generator-*"))
-    drawn = [hash_pixels(sample(folder, position, made["seed"].to_list(), settings.sampling)[0].transpose(1, 2, 0)) for position in range(2)]
+    engine, seed = load_engine(folder, settings.sampling), made["seed"].item()
+    drawn = [hash_pixels(engine.sample([Wanted({"label": label}, seed)], silent)[0]) for label in CLASSES]
     assert drawn[1] == made["pixels_sha256"].item() != drawn[0]
 
 
@@ -168,7 +171,7 @@ def test_no_more_than_the_recipe_allows_is_drawn(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "gaps", "reason"),
     [
-        ({"task": "ct-3d"}, a_gap_table(task="ct-3d"), "2-D only; collect"),
+        ({"task": "ct-3d"}, a_gap_table(task="ct-3d"), "2-D images only; name another engine"),
         ({}, a_gap_table(action="collect"), "no cell"),
         ({"least_train_images": 500}, a_gap_table(), "too little data"),
         ({}, a_gap_table(label="unheard of"), "without a train image"),

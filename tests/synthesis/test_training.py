@@ -5,8 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 
-from synthesis.training import average_decay, class_weights, draw_batch, learning_rate, loss_weights
-from tests.synthesis.builders import tiny_generator, training_tensors
+from synthesis.conditions import read_vocabulary
+from synthesis.engines.pixel import make_lessons
+from synthesis.training import Lessons, average_decay, class_weights, draw_batch, learning_rate, loss_weights
+from tests.synthesis.builders import tiny_generator, training_examples
+
+
+def the_lessons() -> tuple[Lessons, torch.Tensor]:
+    """Return the phantoms with balanced weights."""
+    examples = training_examples()
+    lessons = make_lessons(examples, read_vocabulary(examples.conditions, ()))
+    return lessons, class_weights(lessons.codes[:, 0], 1.0)
 
 
 def test_a_balanced_draw_gives_every_class_the_same_chance() -> None:
@@ -26,23 +35,22 @@ def test_the_weight_of_the_loss_is_the_snr_kept_between_a_quarter_and_five() -> 
 
 def test_a_step_draws_the_same_batch_whenever_it_is_asked() -> None:
     """Resuming needs no stored random state."""
-    images, labels = map(torch.as_tensor, training_tensors())
-    settings, weights = tiny_generator(), class_weights(labels, 1.0)
-    first = draw_batch(5, images, labels, weights, 2, settings)
-    draw_batch(6, images, labels, weights, 2, settings)
-    again = draw_batch(5, images, labels, weights, 2, settings)
-    other = draw_batch(6, images, labels, weights, 2, settings)
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    (lessons, weights), settings = the_lessons(), tiny_generator()
+    first = draw_batch(5, lessons, weights, settings)
+    draw_batch(6, lessons, weights, settings)
+    again = draw_batch(5, lessons, weights, settings)
+    other = draw_batch(6, lessons, weights, settings)
+    assert all(torch.equal(a, b) for a, b in zip(first[:4], again[:4], strict=True))
     assert not torch.equal(first.noise, other.noise)
 
 
 def test_images_are_flipped_only_as_the_recipe_allows() -> None:
     """Without flips every drawn image is a train image; with vertical ones some are upside down."""
-    images, labels = map(torch.as_tensor, training_tensors())
-    weights = class_weights(labels, 1.0)
+    lessons, weights = the_lessons()
+    images = lessons.images / 127.5 - 1
 
     def kinds(flips: tuple[str, ...]) -> set[str]:
-        batch = draw_batch(0, images, labels, weights, 2, tiny_generator(flips=flips, batch_size=32))
+        batch = draw_batch(0, lessons, weights, tiny_generator(flips=flips, batch_size=32))
         variants = {"as it is": images, "mirrored": images.flip(-1), "upside down": images.flip(-2), "turned": images.flip(-1).flip(-2)}
         return {name for clean in batch.clean for name, known in variants.items() if (known == clean).all(dim=(1, 2, 3)).any()}
 
@@ -53,9 +61,9 @@ def test_images_are_flipped_only_as_the_recipe_allows() -> None:
 
 def test_labels_are_dropped_at_the_wanted_rate() -> None:
     """A dropped label becomes the null label."""
-    images, labels = map(torch.as_tensor, training_tensors())
-    batch = draw_batch(0, images, labels, class_weights(labels, 1.0), 2, tiny_generator(label_drop=0.25, batch_size=2000))
-    assert (batch.labels == 2).float().mean().item() == pytest.approx(0.25, abs=0.04)
+    lessons, weights = the_lessons()
+    batch = draw_batch(0, lessons, weights, tiny_generator(label_drop=0.25, batch_size=2000))
+    assert (batch.codes[:, 0] == 2).float().mean().item() == pytest.approx(0.25, abs=0.04)
 
 
 def test_the_learning_rate_rises_then_falls() -> None:

@@ -1,0 +1,46 @@
+"""Opening the engine that a recipe names, or the one that made what lies in a folder. Each is imported only when it is asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from curation.errors import UsageError
+from synthesis.checkpoint import GENERATOR_NAME, read_about
+from synthesis.engines.engine import Engine
+from synthesis.recipe import SamplingSettings, SynthesisSettings
+
+ENGINES = {
+    "pixel": ("synthesis.engines.pixel", "PixelDiffusion"),
+    "latent": ("synthesis.engines.latent", "LatentDiffusion"),
+    "lora": ("synthesis.engines.lora", "LoraDiffusion"),
+    "volume": ("synthesis.engines.volume", "VolumeDiffusion"),
+    "inpainting": ("synthesis.engines.inpainting", "InpaintingDiffusion"),
+}
+
+
+def _engine_class(name: str) -> type[Engine]:
+    module, class_name = ENGINES[name]
+    found: type[Engine] = getattr(import_module(module), class_name)
+    return found
+
+
+def open_engine(settings: SynthesisSettings) -> Engine:
+    """Return the engine that the recipe names; it has learned nothing yet."""
+    engine: Engine = _engine_class(settings.generator.engine)(settings.generator, settings.sampling)  # type: ignore[call-arg]
+    return engine
+
+
+def load_engine(folder: Path, sampling: SamplingSettings | None = None) -> Engine:
+    """Return the finished generator of a folder, to draw with `sampling` (default: the recipe's defaults).
+
+    Raises:
+        UsageError: the folder holds no finished generator, or one of an engine that is not known here.
+    """
+    about = read_about(folder / GENERATOR_NAME)
+    if about is None:
+        raise UsageError("there is no finished generator in this folder: run `curaloop synthesize`, which trains one")
+    name = about.get("engine", "pixel")
+    if name not in ENGINES:
+        raise UsageError(f"this generator was made by the engine {name!r}, which this version does not have: update curaloop")
+    return _engine_class(name).load(folder, sampling)

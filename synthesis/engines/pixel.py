@@ -1,0 +1,140 @@
+"""Diffusion in pixels, the default engine: no autoencoder stands between the network and the image, so small sizes are cheap and exact."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from curation.errors import UsageError
+from curation.pixels import Pixels
+from curation.progress import Progress
+from synthesis.checkpoint import GENERATOR_NAME
+from synthesis.conditions import Vocabulary, read_vocabulary
+from synthesis.engines.engine import Condition, Examples, GeneratorReport, Wanted
+from synthesis.generator import Course, Trained, load_generator, read_base, train_generator
+from synthesis.grids import tile
+from synthesis.recipe import GeneratorSettings, SamplingSettings
+from synthesis.sampling import draw_images, to_bytes
+from synthesis.training import Lessons
+
+PREVIEW_IMAGES = 32
+
+
+class PixelDiffusion:
+    """A UNet that denoises pixels.
+
+    Attributes:
+        settings: network and training.
+        sampling: how images are drawn.
+        folder: of the finished generator; None before `fit`.
+    """
+
+    needs_parents: ClassVar[bool] = False
+
+    def __init__(self, settings: GeneratorSettings, sampling: SamplingSettings) -> None:
+        self.settings, self.sampling = settings, sampling
+        self.folder: Path | None = None
+        self._trained: Trained | None = None
+
+    def fit(self, examples: Examples, folder: Path, progress: Progress) -> GeneratorReport:
+        """Train in `folder`, go on from a checkpoint that lies there, or load the finished generator.
+
+        Raises:
+            UsageError: the images are not of the recipe's size, or what `train_generator` raises.
+        """
+        report = train_generator(self.make_course(examples), folder, progress)
+        self.folder, self._trained = folder, load_generator(folder)
+        return report
+
+    def make_course(self, examples: Examples) -> Course:
+        """Return what is trained: images, their conditions, and how samples are shown on the way.
+
+        Raises:
+            UsageError: the images are not of the recipe's size.
+        """
+        side = self.settings.size_px
+        if examples.images.shape[1:3] != (side, side) or len(examples.images) != len(examples.conditions):
+            found = f"images of shape {examples.images.shape} with {len(examples.conditions)} conditions"
+            raise UsageError(f"a generator of {side} px cannot be trained on {found}: give square images of that side, one condition each")
+        vocabulary = start_vocabulary(examples.conditions, self.settings)
+        lessons = make_lessons(examples, vocabulary)
+        return Course(lessons, vocabulary, self.settings, preview=lambda network: self._preview(network, vocabulary, lessons.images.shape[1]))
+
+    def sample(self, wanted: Sequence[Wanted], progress: Progress) -> list[Pixels]:
+        """Return one image a wish: `(S, S)` or `(S, S, 3)` uint8.
+
+        Raises:
+            UsageError: nothing was trained or loaded, or the generator never saw a wanted value.
+        """
+        if self._trained is None:
+            raise UsageError("this generator has learned nothing yet: fit it or load a finished one")
+        trained, drawn = self._trained, []
+        for start in range(0, len(wanted), self.sampling.batch_size):
+            drawn += self._draw(trained, wanted[start : start + self.sampling.batch_size])
+            progress(len(drawn), len(wanted), "sampling candidates")
+        return drawn
+
+    def _draw(self, trained: Trained, wanted: Sequence[Wanted]) -> list[Pixels]:
+        """Return the images of one batch."""
+        codes = trained.vocabulary.encode([wish.condition for wish in wanted])
+        shape = (trained.about["channels"], trained.settings.size_px, trained.settings.size_px)
+        seeds = [wish.seed for wish in wanted]
+        images = draw_images(trained.network, codes, trained.vocabulary.nulls, seeds, shape, self.sampling, trained.settings.precision)
+        return as_pixels(to_bytes(images))
+
+    def _preview(self, network: Any, vocabulary: Vocabulary, channels: int) -> Pixels:
+        """Return a picture of samples of every label, the same seeds each time."""
+        labels = vocabulary.values["label"]
+        number = max(1, PREVIEW_IMAGES // len(labels))
+        wanted: list[Condition] = [{"label": label} for label in labels for _ in range(number)]
+        seeds, shape = list(range(number)) * len(labels), (channels, self.settings.size_px, self.settings.size_px)
+        images = draw_images(network, vocabulary.encode(wanted), vocabulary.nulls, seeds, shape, self.sampling, self.settings.precision)
+        return tile(as_pixels(to_bytes(images)), number)
+
+    def save(self, folder: Path) -> None:
+        """Copy the finished generator into another folder.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if self.folder is None:
+            raise UsageError("this generator has learned nothing yet: fit it or load a finished one")
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(self.folder / GENERATOR_NAME, folder / GENERATOR_NAME)
+
+    @classmethod
+    def load(cls, folder: Path, sampling: SamplingSettings | None = None) -> Self:
+        """Return the finished generator of a folder.
+
+        Raises:
+            UsageError: there is none.
+        """
+        trained = load_generator(folder)
+        engine = cls(trained.settings, sampling or SamplingSettings())
+        engine.folder, engine._trained = folder, trained
+        return engine
+
+
+def start_vocabulary(conditions: Sequence[Condition], settings: GeneratorSettings) -> Vocabulary:
+    """Return what a training's codes mean: the values of its images, behind those of its base."""
+    own = read_vocabulary(conditions, settings.conditions)
+    return own if settings.base is None else read_base(settings.base).vocabulary.grown(own)
+
+
+def make_lessons(examples: Examples, vocabulary: Vocabulary) -> Lessons:
+    """Return examples as tensors: `(N, C, S, S)` uint8 and their codes."""
+    import torch
+
+    images = examples.images if examples.images.ndim == 4 else examples.images[..., None]
+    stacked = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    return Lessons(stacked, torch.from_numpy(vocabulary.encode(examples.conditions)), torch.from_numpy(vocabulary.nulls))
+
+
+def as_pixels(images: Any) -> list[Pixels]:
+    """Return `(N, C, S, S)` uint8 tensors as `(S, S)` or `(S, S, 3)` arrays."""
+    arrays = images.numpy().transpose(0, 2, 3, 1)
+    return [np.ascontiguousarray(image[..., 0] if image.shape[-1] == 1 else image) for image in arrays]
