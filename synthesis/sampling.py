@@ -20,7 +20,16 @@ def seed_noise(seed: int, shape: tuple[int, ...]) -> Any:
 
 
 def draw_images(
-    network: Any, codes: Any, nulls: Any, seeds: list[int], shape: tuple[int, int, int], settings: SamplingSettings, precision: str, context: Any = None
+    network: Any,
+    codes: Any,
+    nulls: Any,
+    seeds: list[int],
+    shape: tuple[int, ...],
+    settings: SamplingSettings,
+    precision: str,
+    context: Any = None,
+    *,
+    bounded: bool = True,
 ) -> Any:
     """Return `(N, C, H, W)` float32 images, one a seed, on the CPU; trained on values in [-1, 1], they are that too, give or take a little.
 
@@ -29,10 +38,11 @@ def draw_images(
         codes: `(N, K)` int64 of `Vocabulary.encode`.
         nulls: `(K,)` int64, the null rows.
         seeds: one an image.
-        shape: channels, height, width.
+        shape: channels, height, width; of latents of volumes channels, depth, height, width.
         settings: steps and guidance.
         precision: `bf16` or `fp32`.
         context: `(N, E, H, W)` float32 that the network is shown beside the noisy image.
+        bounded: the images lie in [-1, 1]; not so latents.
     """
     import torch
 
@@ -43,7 +53,7 @@ def draw_images(
             filled = chunk + chunk[-1:] * (FORWARD_IMAGES - len(chunk))
             noise = torch.stack([seed_noise(seeds[number], shape) for number in filled])
             shown = None if context is None else context[filled]
-            drawn.append(denoise(network, noise, codes[filled], nulls, settings, precision, shown)[: len(chunk)].cpu())
+            drawn.append(denoise(network, noise, codes[filled], nulls, settings, precision, shown, bounded=bounded)[: len(chunk)].cpu())
     return torch.cat(drawn) if drawn else torch.empty((0, *shape))
 
 
