@@ -120,13 +120,21 @@ def _open_court(benches: Sequence[Bench], settings: LiftSettings, progress: Prog
     every = [*configurations, *(Configuration("logit_adjusted", "none", tau) for tau in TAUS)]
     side = view(benches, "val", draw_resamples([bench.cohort.patients[bench.cohort.on("val")] for bench in benches], settings.seeds, VAL_DRAWS, settings.seed))
     chosen, doses = {}, []
-    for label in (*targets, None):
+    for label in _each_and_all(targets):
         own = targets if label is None else (label,)
         found = {configuration: students.auprc(configuration, side, own) for configuration in every}
         patients = _least_patients(benches, "val", own)
         chosen[label] = _choose(found, judged_arm(benches), patients)
         doses += [_dose_point(label, configuration, values, found[REAL], patients) for configuration, values in found.items()]
+    if len(targets) == 1:
+        chosen[None] = chosen[targets[0]]
+        doses += [replace(point, label=None) for point in doses]
     return Court(benches, settings, students, judged_arm(benches), same, targets, labels, chosen, tuple(doses))
+
+
+def _each_and_all(targets: tuple[str, ...]) -> tuple[str | None, ...]:
+    """Return the judged classes and None for all of them together; a single class stands for all, so nothing is measured twice."""
+    return targets if len(targets) == 1 else (*targets, None)
 
 
 def _find_targets(benches: Sequence[Bench], labels: tuple[str, ...], settings: LiftSettings) -> tuple[str, ...]:
@@ -177,11 +185,14 @@ def _sit(court: Court, counts: dict[str, ClassCount]) -> tuple[tuple[ArmResult, 
     """Look at test once and return every arm and every verdict."""
     patients = [bench.cohort.patients[bench.cohort.on("test")] for bench in court.benches]
     side = view(court.benches, "test", draw_resamples(patients, court.settings.seeds, court.settings.draws, court.settings.seed + 1))
-    arms = tuple(result for label in (*court.targets, None) for result in _measure_arms(court, side, label))
-    overall = _judge_one(court, side, None, arms, counts)
-    verdicts = [_judge_one(court, side, label, arms, counts) for label in court.targets]
+    arms = [result for label in _each_and_all(court.targets) for result in _measure_arms(court, side, label)]
+    verdicts = [_judge_one(court, side, label, arms, counts) for label in _each_and_all(court.targets)]
+    if len(court.targets) == 1:
+        arms += [replace(result, label=None) for result in arms]
+        verdicts.append(replace(verdicts[0], label=None))
+    *verdicts, overall = verdicts
     verdicts += [_judge_companion(court, overall, label, counts[label]) for label in court.labels if label not in court.targets]
-    return arms, (*verdicts, overall)
+    return tuple(arms), (*verdicts, overall)
 
 
 def _measure_arms(court: Court, side: Side, label: str | None) -> list[ArmResult]:

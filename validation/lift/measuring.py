@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from adaptation.metrics import LEAST_PATIENTS, auprc
+from adaptation.metrics import LEAST_PATIENTS
 from validation.lift.cohort import Flags, Names
 from validation.lift.judgement import Estimate
 from validation.lift.student import Floats32
@@ -64,17 +64,31 @@ def resampled_auprc(is_class: Flags, score: Floats32, weights: Floats32) -> Floa
         score: `(N,)`, higher is more likely of the class.
         weights: `(B, N)`.
     """
-    own = np.flatnonzero(is_class)
-    if not len(own) or len(own) > FEW:
-        return np.atleast_1d(auprc(is_class, score, weights))
-    reaches = score[:, None] >= score[own][None, :]
-    shown = weights @ reaches.astype(np.float32)
-    counted = weights[:, own]
-    found = counted @ reaches[own].astype(np.float32)
+    if not is_class.any():
+        return np.full(len(weights), np.nan)
+    counted, shown, found = (_by_product if is_class.sum() <= FEW else _by_sorting)(is_class, score, weights)
     with np.errstate(invalid="ignore", divide="ignore"):
         precision = np.where(shown > 0, found / shown, 0)
         values: Floats = (counted * precision).sum(axis=1, dtype=np.float64) / counted.sum(axis=1, dtype=np.float64)
     return values
+
+
+def _by_product(is_class: Flags, score: Floats32, weights: Floats32) -> tuple[Floats32, Floats32, Floats32]:
+    """Return, for each of P images of the class, `(B, P)`: its weight, and how many images and images of the class score at least as high."""
+    own = np.flatnonzero(is_class)
+    reaches = (score[:, None] >= score[own][None, :]).astype(np.float32)
+    return weights[:, own], weights @ reaches, weights[:, own] @ reaches[own]
+
+
+def _by_sorting(is_class: Flags, score: Floats32, weights: Floats32) -> tuple[Floats32, Floats32, Floats32]:
+    """Return the same as `_by_product`; faster where a class is common."""
+    order = np.argsort(-score, kind="stable")
+    descending, own = -score[order], np.flatnonzero(is_class[order])
+    ends = np.searchsorted(descending, descending[own], side="right") - 1
+    ordered = weights[:, order]
+    counted = ordered[:, own]
+    last = np.searchsorted(own, ends, side="right") - 1
+    return counted, np.cumsum(ordered, axis=1)[:, ends], np.cumsum(counted, axis=1)[:, last]
 
 
 def pool_values(values: Floats, resamples: Resamples) -> Floats:

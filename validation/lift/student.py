@@ -82,7 +82,7 @@ def draw_batches(pool: Pool, training: Training, steps: int, batch_size: int) ->
     """Return `(steps, batch_size)` rows of the pool, drawn with replacement as the schedule says."""
     kind, place = np.random.default_rng(training.seed).random((2, steps, batch_size))
     every = np.arange(pool.real)
-    real = every[(place * len(every)).astype(np.int64)]
+    real: Rows = every[(place * len(every)).astype(np.int64)]
     if not len(training.added):
         return real
     added = training.added[(place * len(training.added)).astype(np.int64)]
