@@ -27,6 +27,7 @@ from synthesis.engines.engine import GeneratorReport
 from synthesis.network import build_network, choose_device
 from synthesis.recipe import GeneratorSettings
 from synthesis.training import Lessons, average_decay, class_weights, draw_batch, learning_rate, share_of, steps_in_all, train_step, update_average
+from synthesis.volume_network import build_volume_network
 
 LOSS_NAME = "loss.csv"
 TABLE_NAME = "class_embedding.weight"
@@ -164,6 +165,8 @@ def _is_same(found: dict[str, Any] | None, about: dict[str, Any]) -> bool:
 
 
 def _build(about: dict[str, Any], vocabulary: Vocabulary, settings: GeneratorSettings) -> Any:
+    if about.get("dimensions") == 3:
+        return build_volume_network(about["channels"], vocabulary.rows, settings)
     size_px = about.get("size_px", settings.size_px)
     return build_network(about["channels"], vocabulary.rows, settings, size_px, about.get("context_channels", 0))
 

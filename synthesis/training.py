@@ -23,7 +23,7 @@ class Lessons(NamedTuple):
     """What a network learns from.
 
     Attributes:
-        images: `(N, C, H, W)` uint8, or float32 around [-1, 1].
+        images: `(N, C, H, W)` uint8, or float32 around [-1, 1]; latents of volumes `(N, C, D, H, W)`.
         codes: `(N, K)` int64 of `Vocabulary.encode`; the first column is the label.
         nulls: `(K,)` int64, the null rows.
         context: `(N, E, H, W)` float32 that the network is shown besides, flipped with the images, or None.
@@ -85,7 +85,7 @@ def draw_batch(step: int, lessons: Lessons, weights: Any, settings: GeneratorSet
     chosen = torch.multinomial(weights, size, replacement=True, generator=random)
     clean, context = _as_signal(lessons.images[chosen]), None if lessons.context is None else lessons.context[chosen]
     for axis in (-1, -2):
-        flipped = (torch.rand(size, generator=random) < 0.5)[:, None, None, None]
+        flipped = (torch.rand(size, generator=random) < 0.5).view(-1, *[1] * (clean.ndim - 1))
         if {-1: "horizontal", -2: "vertical"}[axis] in settings.flips:
             clean = torch.where(flipped, clean.flip(axis), clean)
             context = None if context is None else torch.where(flipped, context.flip(axis), context)
@@ -95,7 +95,7 @@ def draw_batch(step: int, lessons: Lessons, weights: Any, settings: GeneratorSet
     columns = torch.rand((size, lessons.codes.shape[1]), generator=random) < settings.label_drop
     columns[:, 0] = False
     if settings.noise_offset:
-        noise = noise + settings.noise_offset * torch.randn((*clean.shape[:2], 1, 1), generator=random)
+        noise = noise + settings.noise_offset * torch.randn((*clean.shape[:2], *[1] * (clean.ndim - 2)), generator=random)
     return Batch(clean, noise, timesteps, torch.where(dropped[:, None] | columns, lessons.nulls, lessons.codes[chosen]), context)
 
 
@@ -183,7 +183,7 @@ def _loss(network: Any, batch: Batch, precision: str) -> Any:
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         predicted = network(seen, timesteps, codes).sample
     power = scheduler.alphas_cumprod.to(device)[timesteps]
-    errors = (predicted.float() - wanted).square().mean(dim=(1, 2, 3))
+    errors = (predicted.float() - wanted).square().flatten(1).mean(dim=1)
     return (loss_weights(power / (1 - power)) * errors).mean()
 
 

@@ -1,0 +1,150 @@
+"""Diffusion in latents: an autoencoder packs the images, a smaller network denoises what it packed, so larger images cost less.
+
+The autoencoder is trained here on the same images, or a pretrained one is used as it is. It lies in the folder `autoencoder` of the generator while it
+is trained; afterwards all its weights are part of `generator.safetensors`, so that one file and one hash say everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from curation.errors import UsageError
+from curation.pixels import Pixels
+from curation.progress import Progress
+from synthesis.engines.engine import Condition, Examples, GeneratorReport, Wanted
+from synthesis.engines.pixel import PREVIEW_IMAGES, PixelDiffusion, as_pixels, make_lessons, start_vocabulary
+from synthesis.generator import Course, Trained, load_generator, train_generator
+from synthesis.latents.autoencoder import Autoencoder, check_sides, read_autoencoder
+from synthesis.latents.space import LatentSpace, flipped_variants, latents_of, measure_space, restore_space
+from synthesis.latents.training import train_autoencoder
+from synthesis.recipe import AutoencoderSettings, GeneratorSettings, SamplingSettings
+from synthesis.sampling import draw_images, to_bytes
+from synthesis.training import Lessons
+
+AUTOENCODER_FOLDER = "autoencoder"
+SPACE = "latent_space"
+
+
+class LatentDiffusion(PixelDiffusion):
+    """A UNet that denoises latents of images.
+
+    Attributes:
+        settings: network and training.
+        sampling: how images are drawn.
+        folder: of the finished generator; None before `fit`.
+    """
+
+    def __init__(self, settings: GeneratorSettings, sampling: SamplingSettings) -> None:
+        super().__init__(settings, sampling)
+        self._space: LatentSpace | None = None
+
+    def fit(self, examples: Examples, folder: Path, progress: Progress) -> GeneratorReport:
+        """Train autoencoder and network in `folder`, go on from a checkpoint that lies there, or load the finished generator.
+
+        Raises:
+            UsageError: the images are not of the recipe's size, sides do not fit the networks, or what the trainings raise.
+        """
+        self._check(examples)
+        vocabulary = start_vocabulary(examples.conditions, self.settings)
+        lessons = self._lessons(examples, vocabulary)
+        space = self._open_space(lessons.images, folder, progress)
+        latents = latents_of(space, lessons.images, self.settings, folder, progress)
+        check_sides(tuple(latents.shape[2:]), 2 ** (len(self.settings.channels) - 1))
+        variants = len(flipped_variants(lessons.images, self.settings))
+        packed = Lessons(latents, lessons.codes.repeat(variants, 1), lessons.nulls)
+        unflipped = self.settings.model_copy(update={"flips": ()})
+        more = {SPACE: space.about, "flips": list(self.settings.flips), "latent_shape": list(latents.shape[1:]), "dimensions": latents.ndim - 2}
+        course = Course(packed, vocabulary, unflipped, more, space.weights, preview=lambda network: self._show(network, vocabulary, space, latents.shape[1:]))
+        report = train_generator(course, folder, progress)
+        self._hold(folder, load_generator(folder))
+        return report
+
+    def _check(self, examples: Examples) -> None:
+        """Raise `UsageError` unless the images are squares of the recipe's size."""
+        side, shape = self.settings.size_px, examples.images.shape
+        if shape[1:3] != (side, side) or shape[3:] not in ((), (3,)) or shape[0] != len(examples.conditions):
+            found = f"images of shape {shape} with {len(examples.conditions)} conditions"
+            raise UsageError(f"a generator of {side} px cannot be trained on {found}: give square images of that side, one condition each")
+
+    def _lessons(self, examples: Examples, vocabulary: Any) -> Lessons:
+        """Return the examples as `(N, C, …)` uint8 with their codes."""
+        return make_lessons(examples, vocabulary)
+
+    @property
+    def _autoencoding(self) -> AutoencoderSettings:
+        return self.settings.latent
+
+    def _open_space(self, images: Any, folder: Path, progress: Progress) -> LatentSpace:
+        """Return the base's space, which its network knows, or that of an autoencoder trained or read for these images."""
+        if self.settings.base is not None:
+            base = load_generator(self.settings.base)
+            if SPACE not in base.about:
+                raise UsageError("synthesis.generator.base was not made by this engine: name a generator of the same engine")
+            return restore_space(base.about[SPACE], base.frozen)
+        coder = self._open_autoencoder(images, folder, progress)
+        return measure_space(coder, images, self._autoencoding, self.settings, folder, progress)
+
+    def _open_autoencoder(self, images: Any, folder: Path, progress: Progress) -> Autoencoder:
+        """Return the autoencoder that the recipe names, or the one trained on these images.
+
+        Raises:
+            UsageError: the named one takes other images.
+        """
+        if not self.settings.latent.autoencoder:
+            return train_autoencoder(images, self.settings.latent, self.settings, folder / AUTOENCODER_FOLDER, progress)
+        coder = read_autoencoder(self.settings.latent.autoencoder)
+        takes = coder.network.config.in_channels
+        if takes != images.shape[1]:
+            raise UsageError(
+                f"synthesis.generator.latent.autoencoder takes images of {takes} channels, these have {images.shape[1]}: name another, or leave it out"
+            )
+        check_sides(tuple(images.shape[2:]), coder.factor)
+        return coder
+
+    def _hold(self, folder: Path, trained: Trained) -> None:
+        """Draw from this finished generator from now on."""
+        self.folder, self._trained = folder, trained
+        self._space = restore_space(trained.about[SPACE], trained.frozen)
+
+    def _draw(self, trained: Trained, wanted: Sequence[Wanted]) -> list[Pixels]:
+        """Return the images of one batch."""
+        assert self._space is not None
+        codes, seeds = trained.vocabulary.encode([wish.condition for wish in wanted]), [wish.seed for wish in wanted]
+        shape = tuple(trained.about["latent_shape"])
+        return self._unpack(self._space, self._denoised(trained.network, codes, trained.vocabulary.nulls, seeds, shape))
+
+    def _denoised(self, network: Any, codes: Any, nulls: Any, seeds: list[int], shape: tuple[int, ...]) -> Any:
+        """Return `(N, L, …)` latents, one a seed."""
+        return draw_images(network, codes, nulls, seeds, shape, self.sampling, self.settings.precision, bounded=False)
+
+    def _unpack(self, space: LatentSpace, latents: Any) -> list[Pixels]:
+        """Return `(S, S)` or `(S, S, 3)` uint8 images of latents."""
+        return as_pixels(to_bytes(space.unpack(latents)))
+
+    def _picture(self, image: Pixels) -> Pixels:
+        """Return what a person is shown of an image."""
+        return image
+
+    def _show(self, network: Any, vocabulary: Any, space: LatentSpace, shape: tuple[int, ...]) -> Pixels:
+        """Return a picture of samples of every label, the same seeds each time."""
+        from synthesis.grids import tile
+
+        labels = vocabulary.values["label"]
+        number = max(1, PREVIEW_IMAGES // len(labels))
+        wanted: list[Condition] = [{"label": label} for label in labels for _ in range(number)]
+        latents = self._denoised(network, vocabulary.encode(wanted), vocabulary.nulls, list(range(number)) * len(labels), tuple(shape))
+        return tile([self._picture(image) for image in self._unpack(space, latents)], number)
+
+    @classmethod
+    def load(cls, folder: Path, sampling: SamplingSettings | None = None) -> Self:
+        """Return the finished generator of a folder.
+
+        Raises:
+            UsageError: there is none.
+        """
+        trained = load_generator(folder)
+        engine = cls(trained.settings, sampling or SamplingSettings())
+        engine._hold(folder, trained)
+        return engine
