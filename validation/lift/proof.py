@@ -1,0 +1,148 @@
+"""The court's own trial: cohorts with a known answer, over many seeds, and how often its verdict is wrong.
+
+Wrong is: of a batch that helps, any word but *accept*; of one that cannot help, *accept*; of one with a shortcut, any word but *reject*.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from curation.progress import Progress, silent
+from validation.lift.judgement import Estimate, Verdict, Word
+from validation.lift.judging import judge
+from validation.lift.simulation import KINDS, RARE, SPACES, Kind, Space, simulate
+from validation.recipe import LiftSettings
+
+LEAST_SEEDS = 20
+MOST_WRONG = 0.05
+
+
+@dataclass(frozen=True)
+class Run:
+    """One verdict on one simulated batch.
+
+    Attributes:
+        kind: what the batch is.
+        space: features or images.
+        seed: of the cohort.
+        word: the verdict on the rare class.
+        is_wrong: whether that is not what is true.
+        lift: over the best control.
+        source_auc: how well real and synthetic can be told apart.
+        reason: the court's.
+    """
+
+    kind: Kind
+    space: Space
+    seed: int
+    word: Word
+    is_wrong: bool
+    lift: Estimate
+    source_auc: Estimate
+    reason: str
+
+
+@dataclass(frozen=True)
+class ErrorRate:
+    """Wrong verdicts of one kind and space, with the 95 % interval of Wilson (1927).
+
+    Attributes:
+        kind: what the batches were.
+        space: features or images.
+        runs: seeds.
+        wrong: how many verdicts were wrong.
+        low: lower end of the rate's interval.
+        high: upper end.
+        words: how often each word was said.
+    """
+
+    kind: Kind
+    space: Space
+    runs: int
+    wrong: int
+    low: float
+    high: float
+    words: dict[str, int]
+
+    @property
+    def rate(self) -> float:
+        """Share of wrong verdicts."""
+        return self.wrong / self.runs
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the trial showed.
+
+    Attributes:
+        rates: one of each kind and space.
+        runs: every run.
+        settings: the court's.
+        seconds: wall time.
+    """
+
+    rates: tuple[ErrorRate, ...]
+    runs: tuple[Run, ...]
+    settings: dict[str, Any]
+    seconds: float
+
+    @property
+    def is_proven(self) -> bool:
+        """Is no rate above 5 %?"""
+        return all(rate.rate <= MOST_WRONG for rate in self.rates)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, ready for `json.dumps`."""
+        return asdict(self) | {"is_proven": self.is_proven}
+
+
+def prove(
+    settings: LiftSettings, seeds: int = LEAST_SEEDS, kinds: Sequence[Kind] = KINDS, spaces: Sequence[Space] = SPACES, progress: Progress | None = None
+) -> Proof:
+    """Try the court on every kind of batch, in every space, over seeds 0, 1, ….
+
+    Args:
+        settings: the court's.
+        seeds: cohorts of each kind and space.
+        kinds: of batches.
+        spaces: features, images.
+        progress: told of every verdict.
+    """
+    began, tell = time.monotonic(), progress or silent
+    wishes = [(kind, space, seed) for space in spaces for kind in kinds for seed in range(seeds)]
+    runs = []
+    for place, (kind, space, seed) in enumerate(wishes, start=1):
+        runs.append(try_court(kind, space, seed, settings))
+        tell(place, len(wishes), f"trying the court: {kind}, in {space}")
+    rates = tuple(rate_errors([run for run in runs if (run.kind, run.space) == pair]) for pair in dict.fromkeys((kind, space) for kind, space, _ in wishes))
+    return Proof(rates, tuple(runs), settings.model_dump(mode="json"), time.monotonic() - began)
+
+
+def try_court(kind: Kind, space: Space, seed: int, settings: LiftSettings) -> Run:
+    """Return the court's verdict on one simulated batch."""
+    cohort, batch = simulate(kind, space, seed)
+    verdict: Verdict = judge(cohort, batch, settings).of(RARE)
+    return Run(kind, space, seed, verdict.word, is_wrong(kind, verdict.word), verdict.lift, verdict.source_auc, verdict.reason)
+
+
+def is_wrong(kind: Kind, word: Word) -> bool:
+    """Say whether a word about a batch of this kind is wrong."""
+    return {"helps": word != "accept", "cannot help": word == "accept", "shortcut": word != "reject"}[kind]
+
+
+def rate_errors(runs: Sequence[Run]) -> ErrorRate:
+    """Return how often the verdicts of runs of one kind and space were wrong.
+
+    Example:
+        1 wrong of 20 gives .05 [.009, .236].
+    """
+    from scipy.stats import binomtest
+
+    wrong = sum(run.is_wrong for run in runs)
+    bounds = binomtest(wrong, len(runs)).proportion_ci(method="wilson")
+    words = {str(word): number for word, number in sorted(Counter(run.word for run in runs).items())}
+    return ErrorRate(runs[0].kind, runs[0].space, len(runs), wrong, float(bounds.low), float(bounds.high), words)
