@@ -10,7 +10,7 @@ import hashlib
 import json
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from curation.diffs import VersionDiff
     from curation.ingest import IngestReport
     from flows.settings import Settings
+    from synthesis.replay import ReplayReport
     from synthesis.synthesize import SynthesisReport
     from validation.checks import CheckResult
     from validation.release import ReleaseReport
@@ -162,12 +163,21 @@ def run_gaps(work: Work) -> pl.DataFrame:
 
 
 def run_synthesize(work: Work) -> SynthesisReport:
-    """Make candidates for the cells that the gap table names, and screen them."""
+    """Make candidates for the cells that the gap table names, and screen them. Of processes that train together, only the first one writes."""
+    from synthesis.generator import is_first_process
     from synthesis.synthesize import synthesize
 
-    with work.writing("synthesize"):
+    with work.writing("synthesize") if is_first_process() else nullcontext():
         report = synthesize(work.project, work.settings.synthesis, run_gaps(work), _embed(work.settings), work.progress, work.settings.run.threads or 1)
-        return record(work, "synthesize", report)
+        return record(work, "synthesize", report) if is_first_process() else report
+
+
+def run_replay(work: Work, image_id: str) -> ReplayReport:
+    """Make one synthetic image again and compare it with its row."""
+    from synthesis.replay import replay
+
+    with work.writing("replay"):
+        return record(work, "replay", replay(work.project, image_id, work.progress))
 
 
 def _embed(settings: Settings) -> Callable[[list[Any]], Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,13 +23,17 @@ from synthesis.conditions import LABEL
 from synthesis.drawing import describe_machine, make_wishes
 from synthesis.engines.engine import Engine, GeneratorReport
 from synthesis.engines.loading import open_engine
+from synthesis.fidelity import ClassFidelity, measure_round
 from synthesis.generator import generator_sha256, is_first_process, learned_settings, read_base
 from synthesis.grids import draw_grid
 from synthesis.network import torch_threads
 from synthesis.recipe import SynthesisSettings
+from synthesis.remembering import remember
 from synthesis.requests import Request, asks_for_synthesis, plan_requests
+from synthesis.rewarding import RewardReport, learn_reward
 from synthesis.screening import HELD_OUT_IMAGES, Embed, ScreenPower, screen_candidates
 from synthesis.training_set import TrainingSet, hash_rows, most_common, read_images, usable_rows, write_training_rows
+from synthesis.verdict_trend import ExpertVerdict
 
 LEAST_CLASSES = 2
 
@@ -47,12 +52,14 @@ class SynthesisReport:
         engine: that made them.
         requested: candidates wanted, by class.
         requested_conditions: the same, by all that the generator was told, as "4 x disc, sex F".
-        sampled: images drawn.
+        sampled: images drawn (with `synthesis.reward.best_of`: and kept).
         passed: of these, those that passed every screen.
         rejected: failures by screen; an image may fail several.
         new_candidates: rows that now wait for the experts.
         screens: what the screens of this run are worth, on planted copies and on real val images.
         power: share of planted near-copies that were caught.
+        reward: what the verdicts on earlier candidates did.
+        fidelity: how near each class comes to real images; shown, never a gate.
         steps: training steps of the generator.
         first_step: step that this run began with; equal to `steps` when a finished generator was used again.
         final_loss: mean loss of the last 50 steps.
@@ -78,6 +85,8 @@ class SynthesisReport:
     new_candidates: int = 0
     screens: ScreenPower = field(default_factory=ScreenPower)
     power: float = 0.0
+    reward: RewardReport | None = None
+    fidelity: dict[str, ClassFidelity] = field(default_factory=dict)
     steps: int = 0
     first_step: int = 0
     final_loss: float | None = None
@@ -89,7 +98,13 @@ class SynthesisReport:
 
 
 def synthesize(
-    project: Project, settings: SynthesisSettings, gaps: pl.DataFrame, embed: Embed, progress: Progress | None = None, threads: int = 1
+    project: Project,
+    settings: SynthesisSettings,
+    gaps: pl.DataFrame,
+    embed: Embed,
+    progress: Progress | None = None,
+    threads: int = 1,
+    verdicts: Sequence[ExpertVerdict] = (),
 ) -> SynthesisReport:
     """Make candidates for the gaps of one task; the caller holds the project's write lock.
 
@@ -100,20 +115,22 @@ def synthesize(
         embed: images to `(N, F)` float32 features, for the screens.
         progress: told of training steps and batches.
         threads: of torch, which is imported only when there is something to draw; the number changes a generator's bits.
+        verdicts: what experts said of earlier candidates; the reward model learns from them.
     """
     began, tell = time.monotonic(), progress or silent
     rows = read_manifest(project.manifest)
     usable = usable_rows(rows, settings.task, "train")
-    folder = project.models / f"generator-{_folder_hash(usable, settings)}"
+    learning = _with_base(settings, project)
+    folder = project.models / f"generator-{_folder_hash(usable, learning)}"
     requests = plan_requests(gaps, rows, generator_sha256(folder), settings)
     if reason := _reason_to_skip(settings, usable, gaps, requests):
         return SynthesisReport(skipped=reason, task=settings.task, train_images=usable.height, seconds=time.monotonic() - began)
     with torch_threads(threads):
         train = load_training_set(project, usable, settings)
-        engine, trained = _train(train, folder, settings, tell)
+        engine, trained = _train(train, folder, learning, tell)
         if not is_first_process():
             return SynthesisReport(skipped="this process helped to train; the first one draws and stores the candidates", task=settings.task)
-        return _make_candidates(_Round(project, settings, rows, train, engine, trained, folder), requests, embed, tell, began)
+        return _make_candidates(_Round(project, settings, rows, train, engine, trained, folder, verdicts), requests, remember(embed), tell, began)
 
 
 @dataclass(frozen=True)
@@ -127,20 +144,23 @@ class _Round:
     engine: Engine
     trained: GeneratorReport
     folder: Path
+    verdicts: Sequence[ExpertVerdict]
 
 
 def _make_candidates(here: _Round, requests: list[Request], embed: Embed, tell: Progress, began: float) -> SynthesisReport:
     """Draw, screen and store."""
     project, settings, rows, train, trained = here.project, here.settings, here.rows, here.train, here.trained
     origin = Provenance(trained.generator_sha256, hash_rows(train.rows), settings, describe_machine(settings.generator))
+    reward = learn_reward(project, rows, train, here.verdicts, embed, settings)
     sampling = time.monotonic()
     first_seed = next_seed(rows, trained.generator_sha256, settings)
-    wanted = make_wishes(requests, first_seed, train, needs_parents=here.engine.needs_parents)
-    drawn = Drawn(here.engine.sample(wanted, tell), wanted)
+    wanted = make_wishes(reward.more(requests), first_seed, train, needs_parents=here.engine.needs_parents)
+    drawn = reward.keep_best(Drawn(here.engine.sample(wanted, tell), wanted), embed)
     seconds_sampling = time.monotonic() - sampling
     tell(0, 1, "screening candidates")
     held_out = load_training_set(project, usable_rows(rows, settings.task, "val"), settings, train)
     screens, power = screen_candidates(train, held_out, drawn.images, drawn.labels, embed, settings.screens)
+    screens, rewarded = reward.screen(drawn, screens, embed)
     passed = [all(result["passed"] for result in results.values()) for results in screens]
     added = store_candidates(project, train, drawn, screens, origin, set(rows["image_id"]))
     grid = here.folder / f"samples-{first_seed}.png"
@@ -162,6 +182,8 @@ def _make_candidates(here: _Round, requests: list[Request], embed: Embed, tell: 
         new_candidates=added.filter(pl.col("verdict").is_null()).height,
         screens=power,
         power=power.power,
+        reward=rewarded,
+        fidelity=measure_round(train, held_out, drawn, embed) if settings.fidelity else {},
         steps=trained.steps,
         first_step=trained.first_step,
         final_loss=round(trained.final_loss, 5),
@@ -186,9 +208,18 @@ def _in_words(request: Request) -> str:
     return f"{request.number} x {request.condition[LABEL]}{''.join(others)}"
 
 
+def _with_base(settings: SynthesisSettings, project: Project) -> SynthesisSettings:
+    """Return the settings with the folder of the base, which the recipe names from where it lies itself."""
+    if settings.generator.base is None:
+        return settings
+    generator = settings.generator.model_copy(update={"base": project.root / settings.generator.base})
+    return settings.model_copy(update={"generator": generator})
+
+
 def _folder_hash(usable: pl.DataFrame, settings: SynthesisSettings) -> str:
     """Return what names a generator's folder: what it learns, how, and from which base."""
-    learned = learned_settings(settings.generator) | {"base": None if settings.generator.base is None else read_base(settings.generator.base).sha256}
+    base = settings.generator.base
+    learned = learned_settings(settings.generator) | {"base": None if base is None else read_base(base).sha256}
     text = f"{settings.task}|{hash_rows(usable)}|{json.dumps(learned, sort_keys=True)}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

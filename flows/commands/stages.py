@@ -63,14 +63,22 @@ def gaps(ctx: typer.Context, json: Json = False) -> None:
     show_gaps(found)
 
 
-def synthesize(ctx: typer.Context) -> None:
+def synthesize(
+    ctx: typer.Context,
+    replay: Annotated[str | None, typer.Option("--replay", metavar="IMAGE_ID", help="Make one synthetic image again and compare it bit by bit.")] = None,
+) -> None:
     """Make and screen candidates for the gaps; experts decide about each.
 
     Trains a generator on train rows, minutes to hours by the recipe's steps. Stopped, the same command goes on from its last checkpoint.
+    On several GPUs: [bold]accelerate launch "$(which curaloop)" synthesize[/]
 
     Example of a quick trial: [bold]CURALOOP_SYNTHESIS__GENERATOR__STEPS=50 curaloop synthesize[/]
     """
     from flows.showing import show_report, show_skipped
+
+    if replay:
+        show_report("Replay", at_work(ctx, lambda work: stages.run_replay(work, replay)), "the image is bit by bit the one in its row")
+        return
 
     def enabled(work: Work) -> Any:
         on = work.settings.synthesis.model_copy(update={"enabled": True})
