@@ -18,7 +18,7 @@ Rows = npt.NDArray[np.int64]
 
 LEARNING_RATE = 0.03
 MOMENTS = (0.9, 0.99)
-STACK = 64
+STACK = 32
 """Trainings that run side by side: more do not fit into the cache of a small processor."""
 
 
