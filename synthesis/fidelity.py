@@ -18,7 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.pixels import Pixels
+from synthesis.candidates import Drawn
 from synthesis.diversity import mean_similarity
+from synthesis.remembering import Embed
+from synthesis.training_set import TrainingSet
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -101,6 +104,15 @@ def measure_fidelity(train: Side, made: Side, held_out: Side, seed: int = 0) -> 
         seed: of subsets and resamples.
     """
     return {label: _measure_class(train.of(label), made.of(label), held_out.of(label), seed) for label in sorted(set(made.labels))}
+
+
+def measure_round(train: TrainingSet, held_out: TrainingSet, drawn: Drawn, embed: Embed) -> dict[str, ClassFidelity]:
+    """Return the figures of the images of one round; volumes have none."""
+    if train.rows["ndim"].max() != 2:
+        return {}
+    owners = [wish.parent_id or f"seed {wish.seed}" for wish in drawn.wanted]
+    sides = [Side(part.images, embed(part.images), part.labels, part.groups) for part in (train, held_out)]
+    return measure_fidelity(sides[0], Side(drawn.images, embed(drawn.images), drawn.labels, owners), sides[1])
 
 
 def _measure_class(train: Side, made: Side, held_out: Side, seed: int) -> ClassFidelity:
