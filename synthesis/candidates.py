@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import polars as pl
 
-from curation.pixels import SYNTHETIC_MARK, Pixels, encode_png, hash_pixels
+from curation.pixels import SYNTHETIC_MARK, Pixels
 from curation.project import Project
 from curation.records import ImageRecord, to_frame
 from curation.shards import write_shards
 from synthesis.conditions import LABEL, record_values
 from synthesis.engines.engine import Wanted
+from synthesis.finishing import Finished, finish_like
 from synthesis.recipe import SynthesisSettings
 from synthesis.training_set import TrainingSet, most_common
 
@@ -25,10 +27,22 @@ DRAWN_WITH = "drawn_with"
 
 
 class Drawn(NamedTuple):
-    """Images of one round, shaped as the train images, with what each was asked to show."""
+    """Images of one round, shaped as the train images, with what each was asked to show.
+
+    Attributes:
+        images: what screens and people look at: the images themselves, or pictures of the volumes.
+        wanted: one wish an image.
+        volumes: gray levels of the volumes, where the engine makes volumes.
+    """
 
     images: list[Pixels]
     wanted: list[Wanted]
+    volumes: list[Pixels] | None = None
+
+    def chosen(self, places: Sequence[int]) -> Drawn:
+        """Return the images at these places."""
+        volumes = None if self.volumes is None else [self.volumes[place] for place in places]
+        return Drawn([self.images[place] for place in places], [self.wanted[place] for place in places], volumes)
 
     @property
     def labels(self) -> list[str]:
@@ -63,19 +77,20 @@ def store_candidates(project: Project, train: TrainingSet, drawn: Drawn, screens
     Those that failed a screen are kept as rejected without readers: they are counted, and nobody is shown them.
     """
     records, files = [], {}
-    for image, wish, result in zip(drawn.images, drawn.wanted, screens, strict=True):
-        record = _describe(train, image, wish, result, origin)
-        if record.image_id not in known and f"{record.image_id}.png" not in files:
-            mark = {MARK: "YES", "generator": origin.generator_sha256[:16], "seed": str(wish.seed)}
-            files[f"{record.image_id}.png"] = encode_png(image, mark)
+    for image, wish, result in zip(drawn.volumes or drawn.images, drawn.wanted, screens, strict=True):
+        finished = finish_like(image, train.rows)
+        record = _describe(train, finished, wish, result, origin)
+        name = f"{record.image_id}{record.suffix}"
+        if record.image_id not in known and name not in files:
+            files[name] = finished.encode({MARK: "YES", "generator": origin.generator_sha256[:16], "seed": str(wish.seed)})
             records.append(record)
     places = write_shards(sorted(files.items()), project.working_shards)
-    return to_frame([record.model_copy(update=places[f"{record.image_id}.png"]._asdict()) for record in records])
+    return to_frame([record.model_copy(update=places[f"{record.image_id}{record.suffix}"]._asdict()) for record in records])
 
 
-def _describe(train: TrainingSet, image: Pixels, wish: Wanted, screens: dict[str, Any], origin: Provenance) -> ImageRecord:
+def _describe(train: TrainingSet, image: Finished, wish: Wanted, screens: dict[str, Any], origin: Provenance) -> ImageRecord:
     """Return the row of one candidate, not stored yet."""
-    content, body_parts = hash_pixels(image), train.rows["body_part"].unique()
+    content, body_parts = image.sha256, train.rows["body_part"].unique()
     settings, label = origin.settings, wish.condition[LABEL]
     asked = wish.condition | {"task": settings.task} | ({DRAWN_WITH: origin.drawn_with} if origin.drawn_with else {})
     return ImageRecord(
@@ -85,15 +100,7 @@ def _describe(train: TrainingSet, image: Pixels, wish: Wanted, screens: dict[str
         source=SOURCE,
         modality=most_common(train.rows, "modality"),
         body_part=body_parts[0] if len(body_parts) == 1 else None,
-        ndim=2,
-        rows=image.shape[0],
-        columns=image.shape[1],
-        channels=3 if image.ndim == 3 else 1,
-        dtype="uint8",
-        value_unit="8-bit",
         recipe_sha256=settings.sha256(),
-        pixels_sha256=content,
-        suffix=".png",
         label=label,
         label_source="condition",
         split="train",
@@ -107,5 +114,6 @@ def _describe(train: TrainingSet, image: Pixels, wish: Wanted, screens: dict[str
         parents=[] if wish.parent_id is None else [wish.parent_id],
         screens=json.dumps(screens, sort_keys=True),
         verdict=None if all(result["passed"] for result in screens.values()) else "rejected",
+        **image.columns(),
         **record_values(wish.condition),
     )

@@ -18,7 +18,7 @@ def draw_grid(real: dict[str, list[Pixels]], made: dict[str, list[Pixels]], colu
     """
     blocks = []
     for label, images in sorted(made.items()):
-        side = images[0].shape[0]
+        side = images[0].shape[1]
         line = np.full((1, columns * side, 3), 255, np.uint8)
         blocks += [tile([*real.get(label, [])[:columns], *([] if real.get(label) else [np.zeros_like(images[0])])], columns), line.repeat(2, axis=0)]
         blocks += [tile(images, columns), line.repeat(6, axis=0)]

@@ -11,7 +11,7 @@ import polars as pl
 
 from curation.errors import UsageError
 from curation.manifest import read_manifest, write_bytes
-from curation.pixels import Pixels, encode_png, hash_pixels
+from curation.pixels import Pixels, encode_png
 from curation.progress import Progress, silent
 from curation.project import Project
 from synthesis.candidates import DRAWN_WITH
@@ -19,10 +19,12 @@ from synthesis.conditions import LABEL
 from synthesis.drawing import describe_machine
 from synthesis.engines.engine import Engine, Wanted
 from synthesis.engines.loading import load_engine
+from synthesis.finishing import finish
 from synthesis.generator import generator_sha256
 from synthesis.network import torch_threads
 from synthesis.recipe import GeneratorSettings, SamplingSettings
 from synthesis.training_set import read_images
+from synthesis.volumes import as_picture
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,10 @@ def replay(project: Project, image_id: str, progress: Progress | None = None) ->
         wish = _with_parent(project, rows, row, Wanted(asked, row["seed"]), engine)
         image = engine.sample([wish], progress or silent)[0]
         here = describe_machine(GeneratorSettings())
-    if hash_pixels(image) != row["pixels_sha256"]:
+    if finish(image, row["value_unit"], row["spacing_mm"]).sha256 != row["pixels_sha256"]:
         raise UsageError(_explain(recorded, here))
     picture = folder / f"replay-{image_id}.png"
-    write_bytes(encode_png(image, {"Curaloop-Synthetic": "YES"}), picture)
+    write_bytes(encode_png(as_picture(image) if row["ndim"] == 3 else image, {"Curaloop-Synthetic": "YES"}), picture)
     return ReplayReport(image_id, asked[LABEL], row["seed"], row["generator_sha256"], threads, picture.relative_to(project.root).as_posix())
 
 

@@ -73,7 +73,7 @@ class Reward:
             return drawn
         chances = np.array([forecast.reject_probability for forecast in self._judge(drawn, embed)]).reshape(-1, self.draws)
         places = np.arange(len(chances)) * self.draws + chances.argmin(axis=1)
-        return Drawn([drawn.images[place] for place in places], [drawn.wanted[place] for place in places])
+        return drawn.chosen(places)
 
     def screen(self, drawn: Drawn, screens: list[dict[str, Any]], embed: Embed) -> tuple[list[dict[str, Any]], RewardReport]:
         """Return the screens' results with the reward model's beside them (as they are when it says nothing), and the report of the round."""
@@ -163,7 +163,7 @@ def _judged(project: Project, told: pl.DataFrame, train: TrainingSet, verdicts: 
     """Return the judged images with their features, at the size of the train images."""
     by_image = {one.image_id: one for one in verdicts}
     said = [by_image[image_id] for image_id in told["image_id"]]
-    images: list[Pixels] = read_images(project, told, settings.generator.size_px, 3 if train.images[0].ndim == 3 else 1)
+    images: list[Pixels] = read_images(project, told, settings.generator.size_px, 3 if train.images[0].ndim == 3 else 1, settings.generator.volume.slices)
     reasons = tuple((one.reasons or (NO_REASON,)) if one.rejected else () for one in said)
     generators = tuple(told["generator_sha256"].fill_null("unknown"))
     return Judged(embed(images), tuple(told["label"]), np.array([one.rejected for one in said], dtype=np.bool_), reasons, generators)

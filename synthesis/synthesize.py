@@ -21,7 +21,7 @@ from curation.project import Project
 from synthesis.candidates import Drawn, Provenance, next_seed, store_candidates
 from synthesis.conditions import LABEL
 from synthesis.drawing import describe_machine, make_wishes
-from synthesis.engines.engine import Engine, GeneratorReport
+from synthesis.engines.engine import Engine, GeneratorReport, Wanted
 from synthesis.engines.loading import open_engine
 from synthesis.fidelity import ClassFidelity, measure_round
 from synthesis.generator import generator_sha256, is_first_process, learned_settings, read_base
@@ -34,6 +34,7 @@ from synthesis.rewarding import RewardReport, learn_reward
 from synthesis.screening import HELD_OUT_IMAGES, Embed, ScreenPower, screen_candidates
 from synthesis.training_set import TrainingSet, hash_rows, most_common, read_images, usable_rows, write_training_rows
 from synthesis.verdict_trend import ExpertVerdict
+from synthesis.volumes import as_picture, read_volumes
 
 LEAST_CLASSES = 2
 
@@ -155,7 +156,7 @@ def _make_candidates(here: _Round, requests: list[Request], embed: Embed, tell: 
     sampling = time.monotonic()
     first_seed = next_seed(rows, trained.generator_sha256, settings)
     wanted = make_wishes(reward.more(requests), first_seed, train, needs_parents=here.engine.needs_parents)
-    drawn = reward.keep_best(Drawn(here.engine.sample(wanted, tell), wanted), embed)
+    drawn = reward.keep_best(_show(here.engine.sample(wanted, tell), wanted, settings), embed)
     seconds_sampling = time.monotonic() - sampling
     tell(0, 1, "screening candidates")
     held_out = load_training_set(project, usable_rows(rows, settings.task, "val"), settings, train)
@@ -249,7 +250,15 @@ def load_training_set(project: Project, rows: pl.DataFrame, settings: SynthesisS
         channels = 3 if like.images[0].ndim == 3 else 1
         rows = rows.filter(pl.col("label").is_in(like.classes))
         rows = rows.gather_every(max(1, -(-rows.height // HELD_OUT_IMAGES)))
+    if settings.generator.engine == "volume":
+        volumes = read_volumes(project, rows, settings.generator.volume.slices, settings.generator.size_px)
+        return TrainingSet(rows, [as_picture(volume) for volume in volumes], tuple(sorted(set(rows["label"]))), volumes)
     return TrainingSet(rows, read_images(project, rows, settings.generator.size_px, channels), tuple(sorted(set(rows["label"]))))
+
+
+def _show(made: list[Pixels], wanted: list[Wanted], settings: SynthesisSettings) -> Drawn:
+    """Return what was drawn with what screens and people look at."""
+    return Drawn([as_picture(volume) for volume in made], wanted, made) if settings.generator.engine == "volume" else Drawn(made, wanted)
 
 
 def _train(train: TrainingSet, folder: Path, settings: SynthesisSettings, progress: Progress) -> tuple[Engine, GeneratorReport]:

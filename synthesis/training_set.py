@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from curation.duplicates import is_dropped_duplicate
@@ -20,6 +21,7 @@ from curation.project import Project
 from curation.shards import Place, ShardReader
 from synthesis.conditions import row_conditions
 from synthesis.engines.engine import Examples
+from synthesis.volumes import as_picture, read_volumes
 
 RECORD_NAME = "training_rows.json"
 
@@ -30,13 +32,15 @@ class TrainingSet:
 
     Attributes:
         rows: of the manifest, sorted by `image_id`.
-        images: `(S, S)` or `(S, S, 3)` uint8.
+        images: `(S, S)` or `(S, S, 3)` uint8; of volumes, pictures of some slices.
         classes: sorted labels.
+        volumes: `(N, D, S, S)` uint8, where the rows are volumes.
     """
 
     rows: pl.DataFrame
     images: list[Pixels]
     classes: tuple[str, ...]
+    volumes: npt.NDArray[np.uint8] | None = None
 
     @property
     def labels(self) -> list[str]:
@@ -55,7 +59,8 @@ class TrainingSet:
 
     def examples(self, columns: tuple[str, ...] = ()) -> Examples:
         """Return what an engine learns from; `columns` are told beside the label."""
-        return Examples(np.stack(self.images), row_conditions(self.rows, columns), tuple(self.rows["image_id"]), tuple(self.groups))
+        images = np.stack(self.images) if self.volumes is None else self.volumes
+        return Examples(images, row_conditions(self.rows, columns), tuple(self.rows["image_id"]), tuple(self.groups))
 
 
 def usable_rows(rows: pl.DataFrame, task: str, split: str) -> pl.DataFrame:
@@ -76,8 +81,10 @@ def hash_rows(rows: pl.DataFrame) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def read_images(project: Project, rows: pl.DataFrame, size_px: int, channels: int) -> list[Pixels]:
-    """Return the stored images of 2-D rows as squares of `size_px` with 1 or 3 channels, in the order of the rows."""
+def read_images(project: Project, rows: pl.DataFrame, size_px: int, channels: int, slices: int = 16) -> list[Pixels]:
+    """Return the stored images as squares of `size_px` with 1 or 3 channels, in the order of the rows; of volumes pictures of `slices` slices or fewer."""
+    if rows.height and rows["ndim"][0] == 3:
+        return [as_picture(volume) for volume in read_volumes(project, rows, slices, size_px)]
     images = []
     with ShardReader(*project.shard_folders()) as shards:
         for shard, offset, size, suffix in rows.select("shard", "offset", "size_bytes", "suffix").iter_rows():
