@@ -111,7 +111,7 @@ def make_plan(
     plan = Plan(find_shortage(data, wanted, settings), name, data, machine, generator, threads or 1, (Choice("preset", name, why),))
     if plan.stop:
         return plan
-    plan = _choose_speed(plan, settings.generator, threads, progress)
+    plan = _choose_speed(_fit_memory(plan, settings.generator), settings.generator, threads, progress)
     if name == "cpu-64" and settings.plan.preset == "auto" and _affordable_steps(plan, settings) < evidence.PLAUSIBLE_STEPS:
         slow = f"{settings.plan.minutes:g} minutes are {_affordable_steps(plan, settings):,} steps at 64 px; {evidence.STEPS}"
         small = apply_preset(PRESETS["cpu-32"], settings.generator)
@@ -120,6 +120,24 @@ def make_plan(
     if name != "recipe":
         plan = _choose_length(plan, settings)
     return _state_costs(plan, settings, progress)
+
+
+def _fit_memory(plan: Plan, recipe: GeneratorSettings) -> Plan:
+    """Compute a batch in parts when, by its shapes, it would not fit in half of the memory (of a GPU: in four fifths)."""
+    room = 0.8 * plan.machine.gpu_memory_gb if plan.machine.gpus else 0.5 * plan.machine.memory_gb
+    whole = plan.generator
+    if plan.preset == "recipe" or "accumulation" in recipe.model_fields_set or whole.engine == "volume":
+        return plan
+    parts = [number for number in range(1, whole.batch_size + 1) if whole.batch_size % number == 0]
+    for number in parts:
+        generator = whole.model_copy(update={"accumulation": number})
+        counted = count_step(generator, plan.data.channels, len(plan.data.images)).peak_gb
+        if counted <= room or number == parts[-1]:
+            break
+    if generator.accumulation == 1:
+        return plan
+    reason = f"{room:.1f} GiB of room; a part of {whole.batch_size // generator.accumulation} images takes {counted:.1f}"
+    return replace(plan, generator=generator, choices=(*plan.choices, Choice("accumulation", str(generator.accumulation), reason)))
 
 
 def _choose_speed(plan: Plan, recipe: GeneratorSettings, threads: int | None, progress: Progress) -> Plan:
@@ -165,7 +183,8 @@ def _trial_of(plan: Plan) -> Trial:
 
 
 def _affordable_steps(plan: Plan, settings: SynthesisSettings) -> int:
-    return int(60 * settings.plan.minutes / _trial_of(plan).seconds_step)
+    seconds: float = 60 * settings.plan.minutes
+    return int(seconds / _trial_of(plan).seconds_step)
 
 
 def count_views(images: dict[str, int], balance: float, draws: int) -> int:

@@ -142,6 +142,21 @@ def test_memory_is_counted_from_shapes() -> None:
         assert count_step(apply_preset(preset, GeneratorSettings()), 3, 7).peak_gb < preset.peak_gb, preset.name
 
 
+def test_a_batch_that_does_not_fit_is_computed_in_parts() -> None:
+    """On a machine with next to no memory; one with enough takes it whole."""
+    settings = SynthesisSettings(
+        generator=GeneratorSettings(size_px=32, channels=(8, 16), batch_size=8, steps=1, precision="fp32", layout="channels_first"),
+        sampling=SamplingSettings(steps=2),
+        plan=PlanSettings(preset="cpu-32"),
+    )
+    small, large = (make_plan(some_data(), Machine("x86_64", 1, memory_gb), ("rare",), settings, threads=1) for memory_gb in (0.02, 8.0))
+    assert large.generator.accumulation == 1
+    assert small.generator.accumulation in (2, 4, 8)
+    assert small.counted_gb is not None
+    assert small.counted_gb <= 0.01
+    assert "GiB of room" in next(choice.reason for choice in small.choices if choice.key == "accumulation")
+
+
 def test_a_plan_is_kept_with_the_project(tmp_path: Path) -> None:
     """A second run uses the same plan, whatever the machine's load; another recipe gets another one."""
     project = a_phantom_project(tmp_path)

@@ -1,0 +1,106 @@
+"""`make bench-synth`: measure, print one table, write JSON, exit 1 when a target is missed. Names as arguments measure only these."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.measurement import Measurement
+from flows.console import table
+from synthesis.planning.plan import GAIN
+from synthesis.planning.presets import PRESETS
+
+FREE_LOAD = 0.5
+"""Load of the machine up to which its cores count as free."""
+
+
+def probe(name: str) -> dict[str, float]:
+    """Run one part in a fresh process and return what it measured."""
+    command = [sys.executable, "-m", "benchmarks.synth_speed.probes", name]
+    ran = subprocess.run(command, cwd=Path(__file__).parents[2], check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
+    return found
+
+
+def measure_step() -> list[Measurement]:
+    """Training: ours beside diffusers' defaults, and how much of a step is waiting for data."""
+    found = probe("step")
+    detail = f"cpu-64, 32 images, one thread: {found['ours_s']:.2f} CPU-s beside {found['plain_s']:.2f} in fp32, channels first, diffusers' defaults"
+    share = found["drawing_s"] / found["ours_s"]
+    return [
+        Measurement("training step / plain fp32 step", found["ratio"], "", 0.6, detail),
+        Measurement("data loader, share of a step", share, "", 0.05, f"{1000 * found['drawing_s']:.1f} ms a batch, from memory"),
+    ]
+
+
+def measure_sampling() -> list[Measurement]:
+    """Sampling: one forward pass a step, both halves of guidance in it."""
+    found = probe("sampling")
+    detail = f"cpu-64: {found['batch']:.0f} images a pass, wanted and unconditional together; {found['cpu_s_image']:.2f} CPU-s an image"
+    return [Measurement("forward passes for 20 guided steps of 8 images", found["forwards"], "", 20, detail)]
+
+
+def measure_encoder() -> list[Measurement]:
+    """Encoder: wall time on two free cores; on busy ones the CPU time of one thread, shared by two."""
+    found = probe("encoder")
+    is_free = found["load"] <= FREE_LOAD + 2  # the probe itself loads two cores
+    value = min(found["wall_ms"], found["cpu_ms"] / 2) if is_free else found["cpu_ms"] / 2
+    how = "wall" if is_free and value == found["wall_ms"] else "half of one thread's CPU time, since two cores share it"
+    detail = f"{how}; wall now {found['wall_ms']:.1f} ms at load {found['load']:.1f}; CPU {found['cpu_ms']:.1f} ms beside {found['plain_cpu_ms']:.1f} in fp32"
+    return [Measurement("encoder on 2 cores", value, "ms an image", 10, detail)]
+
+
+def measure_threads() -> list[Measurement]:
+    """Threads: what a plan chooses is not much slower than the other choice would be."""
+    found = probe("threads")
+    most = max(found, key=int)
+    chosen = most if found[most] < GAIN * found["1"] else "1"
+    detail = f"cpu-32, seconds a step: {', '.join(f'{number} threads {seconds:.2f}' for number, seconds in found.items())}"
+    return [Measurement(f"step with the chosen {chosen} threads / best", found[chosen] / min(found.values()), "", round(1 / GAIN, 2), detail)]
+
+
+def measure_memory() -> list[Measurement]:
+    """Memory: peak of the process for presets that run here; for GPU presets what is counted from shapes."""
+    measured = []
+    for name, preset in PRESETS.items():
+        found = probe(f"memory:{name}")
+        counted = f"weights and float32 activations: {found['counted_gb']:.2f} GiB"
+        detail = counted if "peak_gb" in found else f"counted, not measured here; {counted}"
+        measured.append(Measurement(f"peak memory of {name}", found.get("peak_gb", found["counted_gb"]), "GiB", preset.peak_gb, detail))
+    return measured
+
+
+PARTS: dict[str, Callable[[], list[Measurement]]] = {
+    "step": measure_step,
+    "sampling": measure_sampling,
+    "encoder": measure_encoder,
+    "threads": measure_threads,
+    "memory": measure_memory,
+}
+
+
+def main(names: list[str]) -> int:
+    """Measure one part after the other."""
+    measured = [line for name in names or list(PARTS) for line in PARTS[name]()]
+    rows = [(m.name, round(m.value, 3), m.unit, m.target, "met" if m.is_met else "MISSED", m.detail) for m in measured]
+    Console(width=200).print(table("Synthesis: speed and memory", rows, "what", "value", "unit", "target (at most)", "", "detail"))
+    folder = Path(__file__).parents[1] / "results"
+    folder.mkdir(exist_ok=True)
+    now = datetime.now(UTC)
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    content = {"utc": now.isoformat(), "machine": machine, "measured": [asdict(m) | {"is_met": m.is_met} for m in measured]}
+    (folder / f"synth-{now:%Y%m%dT%H%M%SZ}.json").write_text(json.dumps(content, indent=1))
+    return 0 if all(m.is_met for m in measured) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
