@@ -166,9 +166,11 @@ def run_synthesize(work: Work) -> SynthesisReport:
     """Make candidates for the cells that the gap table names, and screen them. Of processes that train together, only the first one writes."""
     from synthesis.generator import is_first_process
     from synthesis.synthesize import synthesize
+    from validation.review.rejections import read_expert_verdicts
 
     with work.writing("synthesize") if is_first_process() else nullcontext():
-        report = synthesize(work.project, work.settings.synthesis, run_gaps(work), _embed(work.settings), work.progress, work.settings.run.threads or 1)
+        gaps, said = run_gaps(work), read_expert_verdicts(work.project, read_rows(work), work.settings.review.readers_per_task)
+        report = synthesize(work.project, work.settings.synthesis, gaps, _embed(work.settings), work.progress, work.settings.run.threads or 1, said)
         return record(work, "synthesize", report) if is_first_process() else report
 
 

@@ -6,10 +6,16 @@ from typing import Any
 
 import polars as pl
 
+from curation.project import Project
 from synthesis.verdict_trend import ExpertVerdict
-from validation.review.verdicts import Opinion, gather_opinions, standing_answers
+from validation.review.verdicts import Opinion, gather_opinions, read_verdicts, standing_answers
 
 WRONG_CLASS = "wrong class"
+
+
+def read_expert_verdicts(project: Project, rows: pl.DataFrame, readers_per_task: int = 1) -> tuple[ExpertVerdict, ...]:
+    """Return the `expert_verdicts` on rows of a project."""
+    return expert_verdicts(rows, read_verdicts(project), readers_per_task)
 
 
 def expert_verdicts(rows: pl.DataFrame, facts: list[dict[str, Any]], readers_per_task: int = 1) -> tuple[ExpertVerdict, ...]:
