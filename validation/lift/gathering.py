@@ -1,0 +1,158 @@
+"""From a project to what the court looks at: real and synthetic images of one task, embedded as fine-tuning embeds them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from adaptation.embeddings import embed_rows
+from adaptation.encoders import Encoder
+from curation.modalities import with_task
+from curation.pixels import Pixels, decode
+from curation.progress import Progress
+from curation.project import Project
+from curation.shards import Place, ShardReader
+from synthesis.training_set import usable_rows
+from validation.invariants import parse
+from validation.lift.augmentation import augment
+from validation.lift.cohort import SPLITS, Augmented, Batch, Cohort, Flags, Names
+from validation.recipe import LiftSettings
+
+MOST_AUGMENTED = 256
+"""Of one class: more are not embedded, they repeat."""
+SUBGROUPS = ("site", "sex")
+FOLDER = "lift"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One task of a project, as rows.
+
+    Attributes:
+        task: e.g. `colour-2d`.
+        real: labelled real rows of train, val and test, sorted by `image_id`.
+        made: synthetic rows, those that failed a screen or an expert too.
+        inputs: hash of everything that the judgement depends on, but the encoder.
+    """
+
+    task: str
+    real: pl.DataFrame
+    made: pl.DataFrame
+    inputs: str
+
+    def releasable(self) -> dict[str, list[str]]:
+        """Return the ids of the images of each class that the verdict is about."""
+        batch = np.flatnonzero(_accepted(self.made) if _has_experts(self.made) else _screened(self.made))
+        found: dict[str, list[str]] = {}
+        for image_id, label in self.made[batch].select("image_id", "label").iter_rows():
+            found.setdefault(label, []).append(image_id)
+        return found
+
+
+def list_cases(rows: pl.DataFrame, settings: LiftSettings, encoder: str) -> list[Case]:
+    """Return one case for each task with synthetic images.
+
+    Args:
+        rows: the working manifest.
+        settings: of the court.
+        encoder: name of the encoder.
+    """
+    tasked = with_task(rows)
+    made = tasked.filter(pl.col("origin") == "synthetic").with_columns(label=_asked_label())
+    return [_one_case(rows, made.filter(pl.col("task") == task).sort("image_id"), task, settings, encoder) for task in sorted(set(made["task"]))]
+
+
+def _asked_label() -> pl.Expr:
+    """Return the class that an image was made for; experts who say otherwise reject it."""
+    return pl.coalesce(pl.col("condition").str.json_path_match("$.label"), "label")
+
+
+def _one_case(rows: pl.DataFrame, made: pl.DataFrame, task: str, settings: LiftSettings, encoder: str) -> Case:
+    real = pl.concat([usable_rows(rows, task, side) for side in SPLITS]).sort("image_id")
+    columns = ["image_id", "pixels_sha256", "label", "split"]
+    lines = ["|".join(str(value) for value in row) for row in real.select(columns).iter_rows()]
+    lines += ["|".join(str(value) for value in row) for row in made.select(*columns, "verdict", "readers", "screens").iter_rows()]
+    asked = settings.model_dump_json(exclude={"required", "release_inconclusive"})
+    return Case(task, real, made, hashlib.sha256("\n".join([asked, encoder, *lines]).encode()).hexdigest())
+
+
+def _screened(made: pl.DataFrame) -> Flags:
+    """Return `(M,)`: whether each image passed all its screens."""
+    passed = [bool(results) and all(_passed(result) for result in results.values()) for results in map(parse, made["screens"])]
+    return np.array(passed, dtype=bool)
+
+
+def _passed(result: Any) -> bool:
+    return bool(result.get("passed")) if isinstance(result, dict) else result is True
+
+
+def _has_experts(made: pl.DataFrame) -> bool:
+    return bool((made["readers"].fill_null(0) > 0).any())
+
+
+def _accepted(made: pl.DataFrame) -> Flags:
+    """Return `(M,)`: whether experts accepted each image."""
+    is_accepted = made.select((pl.col("verdict") == "accepted").fill_null(False) & (pl.col("readers").fill_null(0) > 0)).to_series().to_numpy()
+    return np.asarray(is_accepted & _screened(made), dtype=bool)
+
+
+def gather(
+    project: Project, case: Case, encoder: Encoder, settings: LiftSettings, flips: Sequence[str], columns: Sequence[str], progress: Progress
+) -> tuple[Cohort, Batch]:
+    """Embed a case, each image at its stored size, as fine-tuning would.
+
+    Args:
+        project: its shards are read; features are kept in `workspace/models`.
+        case: of `list_cases`.
+        encoder: the frozen one.
+        settings: of the court.
+        flips: that keep an image plausible.
+        columns: in which subgroups are looked at, beside `SUBGROUPS`.
+        progress: told of every image.
+    """
+    with ShardReader(*project.shard_folders()) as shards:
+
+        def read(row: dict[str, Any]) -> Pixels:
+            return decode(shards.read(Place(row["shard"], row["offset"], row["size_bytes"])), row["suffix"])
+
+        both = pl.concat([case.real, case.made.drop("task")], how="vertical")
+        features = embed_rows(both, read, encoder, project.models, project.models / FOLDER, progress).features
+        real, made = features[: case.real.height], features[case.real.height :]
+        cohort = _as_cohort(case.real, real, columns)
+        if not case.task.endswith("-3d"):
+            augmented = _augment(case, settings, encoder, flips, read)
+            cohort = Cohort(cohort.features, cohort.labels, cohort.patients, cohort.split, cohort.subgroups, augmented)
+    accepted = _accepted(case.made) if _has_experts(case.made) else None
+    return cohort, Batch(made, _names(case.made["label"]), _screened(case.made), accepted)
+
+
+def _as_cohort(rows: pl.DataFrame, features: Any, columns: Sequence[str]) -> Cohort:
+    patients = rows.select(pl.coalesce("group_id", "patient_id")).to_series()
+    subgroups = {name: _names(rows[name].cast(pl.String).fill_null("")) for name in dict.fromkeys((*SUBGROUPS, *columns)) if name in rows.columns}
+    return Cohort(features, _names(rows["label"]), _names(patients), _names(rows["split"]), subgroups)
+
+
+def _names(column: pl.Series) -> Names:
+    return np.array(column.to_list(), dtype=np.str_)
+
+
+def _augment(case: Case, settings: LiftSettings, encoder: Encoder, flips: Sequence[str], read: Any) -> Augmented:
+    """Return augmented train images of the classes of the batch, as many as the largest dose takes."""
+    rows = case.real.with_row_index("place").filter(pl.col("split") == "train")
+    chosen: list[int] = []
+    for label, held in case.made["label"].value_counts().sort("label").iter_rows():
+        own = rows.filter(pl.col("label") == label)["place"].to_list()
+        number = min(MOST_AUGMENTED, held, round(max(settings.doses) * len(own)))
+        chosen += [own[place % len(own)] for place in range(number)] if own else []
+
+    def images() -> Iterator[Pixels]:
+        for seed, place in enumerate(chosen):
+            yield augment(read(case.real.row(place, named=True)), seed, flips)
+
+    features = encoder.embed(images())
+    return Augmented(features, _names(case.real["label"])[chosen], np.array(chosen, dtype=np.int64))

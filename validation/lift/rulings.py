@@ -1,0 +1,127 @@
+"""Verdicts of the court on record: one line of the ledger a class, with the images that may be used; who may enter a release, and the check.
+
+The newest line about a class counts. An image that no line names was never judged: new candidates, or more than the dose that was found best.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import polars as pl
+
+from curation.ledger import append_decision, read_ledger
+from curation.modalities import with_task
+from validation.checks import CheckResult, conclude
+from validation.lift.judgement import Judgement, Verdict, Word
+from validation.recipe import LiftSettings
+
+ACTION = "judged"
+NEVER_JUDGED = "the court never judged it: run `curaloop lift`"
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """The newest verdict on one class of one task.
+
+    Attributes:
+        word: of the court.
+        why: its reason.
+        inputs: hash of what was judged.
+        image_ids: images that the verdict is about, as many as the dose takes.
+    """
+
+    word: Word
+    why: str
+    inputs: str
+    image_ids: frozenset[str]
+
+
+Rulings = Mapping[tuple[str, str | None], Ruling]
+"""By task and class; None: overall."""
+
+
+def record_judgement(ledger: Path, task: str, judgement: Judgement, inputs: str, released: Mapping[str, Sequence[str]]) -> None:
+    """Write every verdict into the ledger.
+
+    Args:
+        ledger: of the project.
+        task: that was judged.
+        judgement: of the court.
+        inputs: hash of what was judged.
+        released: ids of the images of each class that may be released at most.
+    """
+    for verdict in judgement.verdicts:
+        images = sorted(released.get(verdict.label or "", ()))[: verdict.images]
+        new = {"task": task, "label": verdict.label, "inputs": inputs, "image_ids": images, **_facts(verdict)}
+        append_decision(ledger, ACTION, what=f"synthetic images of {task}: {verdict.label or 'overall'}", why=verdict.reason, new=new)
+
+
+def _facts(verdict: Verdict) -> dict[str, object]:
+    """Return the numbers of a verdict that stay for good."""
+    kept = {"word", "arm", "schedule", "dose", "best_control", "lift", "source_auc"}
+    return {name: value for name, value in asdict(verdict).items() if name in kept}
+
+
+def read_rulings(ledger: Path, until: str | None = None) -> dict[tuple[str, str | None], Ruling]:
+    """Return the newest verdict on each class.
+
+    Args:
+        ledger: of the project.
+        until: hash of the last line that counts; None: all do.
+    """
+    found: dict[tuple[str, str | None], Ruling] = {}
+    for line in read_ledger(ledger):
+        if line["action"] == ACTION:
+            new = line["new"]
+            found[new["task"], new["label"]] = Ruling(new["word"], line["why"], new["inputs"], frozenset(new["image_ids"]))
+        if until is not None and line["hash"] == until:
+            break
+    return found
+
+
+def admit(rows: pl.DataFrame, rulings: Rulings, settings: LiftSettings) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Return the rows that may enter a release, and how many synthetic images stay out for which reason."""
+    refused = find_refused(rows, rulings, settings)
+    return rows.filter(~pl.col("image_id").is_in(list(refused))), dict(sorted(Counter(refused.values()).items()))
+
+
+def find_refused(rows: pl.DataFrame, rulings: Rulings, settings: LiftSettings) -> dict[str, str]:
+    """Return the synthetic images that the court does not let into a release, each with one sentence why."""
+    if not settings.required:
+        return {}
+    made = with_task(rows.filter(pl.col("origin") == "synthetic")).select("image_id", "task", "label")
+    reasons = {image_id: _why_not(image_id, task, label, rulings, settings) for image_id, task, label in made.iter_rows()}
+    return {image_id: reason for image_id, reason in reasons.items() if reason}
+
+
+def _why_not(image_id: str, task: str, label: str | None, rulings: Rulings, settings: LiftSettings) -> str:
+    """Return why an image stays out, or nothing."""
+    ruling = rulings.get((task, label))
+    if ruling is None:
+        return f"{task}, {label}: {NEVER_JUDGED}"
+    if ruling.word == "reject":
+        return f"{task}, {label}: rejected by the court: {ruling.why}"
+    if ruling.word == "inconclusive" and not settings.release_inconclusive:
+        return f"{task}, {label}: the court could not decide, and the recipe does not let such images in (lift.release_inconclusive): {ruling.why}"
+    return "" if image_id in ruling.image_ids else f"{task}, {label}: not among the images of the verdict: {NEVER_JUDGED}"
+
+
+def check_lift(rows: pl.DataFrame, rulings: Rulings, settings: LiftSettings) -> CheckResult:
+    """Invariant 5d: every synthetic image of a release won in court, or the recipe lets it in undecided.
+
+    Args:
+        rows: the rows of a release.
+        rulings: of `read_rulings`.
+        settings: what the recipe demanded of this release.
+    """
+    made = rows.filter(pl.col("origin") == "synthetic")
+    failures = [f"synthetic image {image_id} has no winning verdict: {reason}" for image_id, reason in sorted(find_refused(rows, rulings, settings).items())]
+    text = "Every synthetic image is named by the newest verdict of the lift court on its class, and that verdict lets it in."
+    if not settings.required:
+        text = "The recipe does not demand a verdict of the lift court (lift.required)."
+    elif settings.release_inconclusive:
+        text += " The recipe lets in what the court could not decide, too."
+    return conclude("5d synthetic images won in court", text, failures, made.height)
