@@ -33,12 +33,13 @@ AVERAGE = "average/"
 
 @dataclass(frozen=True)
 class Base:
-    """A generator of the common classes: its folder, optimizer steps and images a step."""
+    """A generator of the common classes: its folder, optimizer steps, images a step and width of its levels."""
 
     name: str
     folder: Path
     steps: int
     batch_size: int
+    channels: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ def _import_base(path: Path, study: Study, classes: list[str]) -> Base:
     steps = len(about["losses"]) if "losses" in about else settings["steps"]
     kept = {name: value for name, value in about.items() if name not in ("losses", "parameters")} | {"parameters": sum(t.numel() for t in tensors.values())}
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:8]
-    base = Base(f"base{steps:05d}-{digest}", study.work / "bases" / f"base{steps:05d}-{digest}", steps, settings["batch_size"])
+    name = f"base{steps:05d}-{digest}"
+    base = Base(name, study.work / "bases" / name, steps, settings["batch_size"], tuple(settings["channels"]))
     if not (base.folder / GENERATOR_NAME).exists():
         write_tensors(tensors, kept, base.folder / GENERATOR_NAME)
     return base
@@ -86,17 +88,17 @@ def _import_base(path: Path, study: Study, classes: list[str]) -> Base:
 
 def _train_base(study: Study, pictures: Pictures, tell: Tell) -> Base:
     """Train the base in the work folder, or go on with it."""
-    settings = _settings(study, steps=study.base_steps, batch_size=32, learning_rate=6e-4, balance=0.7, checkpoint_steps=50)
+    settings = _settings(study, study.channels, steps=study.base_steps, batch_size=study.base_batch, learning_rate=6e-4, balance=0.7, checkpoint_steps=50)
     rows, folder = base_rows(pictures, study), study.work / "bases" / f"trained-{study.base_steps}"
     with torch_threads(study.threads):
         PixelDiffusion(settings, _sampling(study)).fit(_examples(pictures, rows, study.size_px), folder, _teller(tell))
-    return Base(f"trained{study.base_steps:05d}", folder, study.base_steps, settings.batch_size)
+    return Base(f"trained{study.base_steps:05d}", folder, study.base_steps, settings.batch_size, study.channels)
 
 
-def _settings(study: Study, **changes: Any) -> GeneratorSettings:
+def _settings(study: Study, channels: tuple[int, ...], **changes: Any) -> GeneratorSettings:
     """Return the engine's settings of this study."""
     flips = tuple(one for one in study.flips if one != "none")
-    return GeneratorSettings(size_px=study.size_px, channels=study.channels, flips=flips, device=study.device, **changes)  # type: ignore[arg-type]
+    return GeneratorSettings(size_px=study.size_px, channels=channels, flips=flips, device=study.device, **changes)  # type: ignore[arg-type]
 
 
 def _sampling(study: Study) -> SamplingSettings:
@@ -129,7 +131,7 @@ def fine_tune(base: Base, pictures: Pictures, cut: Cut, study: Study, tell: Tell
     """Return the cut's generator, and the CPU seconds and steps that it took (read back when it was finished before)."""
     folder = study.work / "generators" / f"{base.name}-{cut.name}"
     settings = _settings(
-        study, base=base.folder, low_shot_steps=study.low_shot_steps, steps=study.low_shot_steps, batch_size=study.low_shot_batch,
+        study, base.channels, base=base.folder, low_shot_steps=study.low_shot_steps, steps=study.low_shot_steps, batch_size=study.low_shot_batch,
         learning_rate=study.low_shot_rate, balance=0.9, checkpoint_steps=50, seed=cut.draw,
     )  # fmt: skip
     engine, began = PixelDiffusion(settings, _sampling(study)), time.process_time()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,11 +40,12 @@ class Study:
     val_groups: int = _option(12, "groups of each rare class in val; all others are test")
     draws: int = _option(5, "repeated cuts; intervals pool them by patient")
     most_images: int = _option(1500, "images of a common class that the court sees in each split; 0: all")
-    size_px: int = _option(64, "side of the generator's images")
+    size_px: int = _option(32, "side of the generator's images")
     full_px: int = _option(128, "side at which edited images are judged")
     bases: tuple[Path, ...] = _option((), "finished base generators or checkpoints (folder or .safetensors); none: one is trained")
-    base_steps: int = _option(2800, "steps of the base when none is given")
-    channels: tuple[int, ...] = _option((32, 64, 128, 192), "width of the network's levels when a base is trained here")
+    base_steps: int = _option(5200, "steps of the base when none is given")
+    base_batch: int = _option(32, "images of each of these steps")
+    channels: tuple[int, ...] = _option((48, 96, 144), "width of the network's levels when a base is trained here")
     low_shot_steps: int = _option(200, "steps of each low-shot fine-tune")
     low_shot_batch: int = _option(16, "images of each of these steps")
     low_shot_rate: float = _option(2e-4, "learning rate of these steps")
@@ -64,11 +64,6 @@ class Study:
     resamples: int = _option(1000, "patient resamples of an interval")
     device: str = _option("auto", "auto, cpu or cuda")
     threads: int = _option(1, "of torch on a CPU")
-
-    def sha256(self) -> str:
-        """Return the hash of everything that a work folder cannot mix."""
-        kept = {name: value for name, value in dataclasses.asdict(self).items() if name not in RESUMABLE}
-        return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def parse(arguments: list[str]) -> Study:
@@ -95,10 +90,10 @@ def check(study: Study) -> Study:
         raise UsageError(f"name at least one rare class, one number of lesions and arms out of {', '.join(ARMS)}")
     if not study.images.is_dir() or not study.table.is_file():
         raise UsageError("--images must be a folder and --table a CSV file that exist")
-    mark = study.work / "study.json"
-    asked = {"sha256": study.sha256()}
-    if mark.exists() and json.loads(mark.read_text())["sha256"] != asked["sha256"]:
-        raise UsageError("this work folder holds a run with other arguments: choose another --work, or give the same ones")
+    mark, asked = study.work / "study.json", json.loads(json.dumps(dataclasses.asdict(study), default=str))
+    before = json.loads(mark.read_text()) if mark.exists() else asked
+    if changed := sorted(name for name in set(asked) & set(before) - set(RESUMABLE) if asked[name] != before[name]):
+        raise UsageError(f"this work folder holds a run with another {', '.join(changed)}: choose another --work, or ask for the same")
     study.work.mkdir(parents=True, exist_ok=True)
-    write_bytes(json.dumps(asked | dataclasses.asdict(study), indent=1, default=str).encode(), mark)
+    write_bytes(json.dumps(asked, indent=1).encode(), mark)
     return study
