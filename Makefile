@@ -1,6 +1,6 @@
 # The front door. `make demo` and `make test` do all their set-up themselves.
 .DELETE_ON_ERROR:
-.PHONY: demo test check format bench bench-leaks bench-front clean lock docs help setup sample
+.PHONY: demo test check format bench bench-leaks bench-front bench-synth clean lock docs help setup sample
 
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 BIN := .venv/bin
@@ -35,6 +35,9 @@ bench: .venv/ready  ## measure; prints a table, writes benchmarks/results/, fail
 
 bench-front: .venv/ready .venv-peers/ready  ## measure ingest and deidentify beside their peers, as bench does
 	$(BIN)/python -m benchmarks.front
+
+bench-synth: .venv/ready  ## measure speed and memory of synthesis beside the plain way; wants two free cores
+	$(BIN)/python -m benchmarks.synth_speed
 
 bench-leaks: .venv/ready .venv-peers/ready  ## plant identifiers everywhere and search for them in what we and other tools write
 	$(BIN)/python -m benchmarks.leaks

@@ -54,6 +54,8 @@ def to_plain(value: Any) -> Any:
 def _foreign(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
     if hasattr(value, "to_dicts"):
         return [to_plain(row) for row in value.to_dicts()]
     if hasattr(value, "tolist"):

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from curation.diffs import VersionDiff
     from curation.ingest import IngestReport
     from flows.settings import Settings
-    from synthesis.replay import ReplayReport
     from synthesis.synthesize import SynthesisReport
     from validation.checks import CheckResult
     from validation.release import ReleaseReport
@@ -165,21 +164,15 @@ def run_gaps(work: Work) -> pl.DataFrame:
 def run_synthesize(work: Work) -> SynthesisReport:
     """Make candidates for the cells that the gap table names, and screen them. Of processes that train together, only the first one writes."""
     from synthesis.generator import is_first_process
+    from synthesis.planning.keeping import planned_settings
     from synthesis.synthesize import synthesize
     from validation.review.rejections import read_expert_verdicts
 
     with work.writing("synthesize") if is_first_process() else nullcontext():
         gaps, said = run_gaps(work), read_expert_verdicts(work.project, read_rows(work), work.settings.review.readers_per_task)
-        report = synthesize(work.project, work.settings.synthesis, gaps, _embed(work.settings), work.progress, work.settings.run.threads or 1, said)
+        settings, threads = planned_settings(work.project, work.settings.synthesis, gaps, work.settings.run.threads, work.progress)
+        report = synthesize(work.project, settings, gaps, _embed(work.settings), work.progress, threads, said)
         return record(work, "synthesize", report) if is_first_process() else report
-
-
-def run_replay(work: Work, image_id: str) -> ReplayReport:
-    """Make one synthetic image again and compare it with its row."""
-    from synthesis.replay import replay
-
-    with work.writing("replay"):
-        return record(work, "replay", replay(work.project, image_id, work.progress))
 
 
 def _embed(settings: Settings) -> Callable[[list[Any]], Any]:

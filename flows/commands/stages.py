@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows import stages
+from flows import stages, synthesizing
 from flows.console import print_json
 from flows.doorstep import at_work, wants_json
 
@@ -66,18 +66,25 @@ def gaps(ctx: typer.Context, json: Json = False) -> None:
 def synthesize(
     ctx: typer.Context,
     replay: Annotated[str | None, typer.Option("--replay", metavar="IMAGE_ID", help="Make one synthetic image again and compare it bit by bit.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Only look at data and machine, time a few steps, and show what would be trained and why.")] = False,
+    json: Json = False,
 ) -> None:
     """Make and screen candidates for the gaps; experts decide about each.
 
-    Trains a generator on train rows, minutes to hours by the recipe's steps. Stopped, the same command goes on from its last checkpoint.
+    Trains a generator on train rows, minutes to hours: [bold]--plan[/] says how long and trains nothing.
+    Stopped, the same command goes on from its last checkpoint.
     On several GPUs: [bold]accelerate launch "$(which curaloop)" synthesize[/]
 
     Example of a quick trial: [bold]CURALOOP_SYNTHESIS__GENERATOR__STEPS=50 curaloop synthesize[/]
     """
-    from flows.showing import show_report, show_skipped
+    from flows.showing import show_plan, show_report, show_skipped
 
+    if plan:
+        planned = at_work(ctx, synthesizing.run_plan)
+        print_json(planned) if json else show_plan(planned)
+        return
     if replay:
-        show_report("Replay", at_work(ctx, lambda work: stages.run_replay(work, replay)), "the image is bit by bit the one in its row")
+        show_report("Replay", at_work(ctx, lambda work: synthesizing.run_replay(work, replay)), "the image is bit by bit the one in its row")
         return
 
     def enabled(work: Work) -> Any:
@@ -85,7 +92,9 @@ def synthesize(
         return stages.run_synthesize(replace(work, settings=work.settings.model_copy(update={"synthesis": on})))
 
     report = at_work(ctx, enabled)
-    if report.skipped:
+    if json:
+        print_json(report)
+    elif report.skipped:
         show_skipped(report)
     else:
         show_report("Synthesis", report, "next: curaloop review push")

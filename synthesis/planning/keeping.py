@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
 import polars as pl
 
+from curation.errors import UsageError
 from curation.manifest import read_manifest, write_bytes
 from curation.progress import Progress, silent
 from curation.project import Project
@@ -35,12 +37,17 @@ def plan_synthesis(
         gaps: table of `curation.gaps`: which classes are wanted.
         threads: of torch, when the recipe fixes them.
         progress: told of the trials.
+
+    Raises:
+        UsageError: several processes train together and no plan is kept yet: each would measure the others.
     """
     usable = usable_rows(read_manifest(project.manifest), settings.task, "train")
     machine = look_at_machine()
     path = plan_path(project.models, usable, settings, machine, threads)
     plan = read_plan(path)
     if plan is None:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise UsageError("no plan is kept for this data and machine: run `curaloop synthesize --plan` once before `accelerate launch`")
         plan = make_plan(fingerprint_rows(usable, settings.task), machine, wanted_classes(gaps, settings), settings, threads, progress)
         write_plan(plan, path)
     return plan, path
@@ -53,9 +60,14 @@ def wanted_classes(gaps: pl.DataFrame, settings: SynthesisSettings) -> tuple[str
     return tuple(rarest["label"])
 
 
-def apply_plan(settings: SynthesisSettings, plan: Plan) -> SynthesisSettings:
-    """Return the recipe with the planned generator."""
-    return settings.model_copy(update={"generator": plan.generator})
+def planned_settings(
+    project: Project, settings: SynthesisSettings, gaps: pl.DataFrame, threads: int | None = None, progress: Progress = silent
+) -> tuple[SynthesisSettings, int]:
+    """Return the recipe with the planned generator, and the threads of torch; without a preset, the recipe as it is and one thread."""
+    if settings.plan.preset == "recipe":
+        return settings, threads or 1
+    plan, _ = plan_synthesis(project, settings, gaps, threads, progress)
+    return settings.model_copy(update={"generator": plan.generator}), plan.threads
 
 
 def plan_path(models: Path, usable: pl.DataFrame, settings: SynthesisSettings, machine: Machine, threads: int | None) -> Path:

@@ -254,7 +254,6 @@ def _warn(plan: Plan, settings: SynthesisSettings, trial: Trial) -> list[str]:
     if (preset := PRESETS.get(plan.preset)) and not preset.is_measured:
         found.append("this preset was sized by counting and never trained by its makers: watch memory and samples")
     if preset and preset.gpus > 1:
-        found.append(
-            f"start it on every GPU: accelerate launch --multi_gpu --num_processes {len(plan.machine.gpus) or preset.gpus} --no-python curaloop synthesize"
-        )
+        number = len(plan.machine.gpus) or preset.gpus
+        found.append(f'start it on every GPU: accelerate launch --multi_gpu --num_processes {number} "$(which curaloop)" synthesize')
     return found

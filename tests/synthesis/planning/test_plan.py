@@ -9,7 +9,7 @@ import pytest
 
 from synthesis.planning.counting import count_step
 from synthesis.planning.fingerprint import DataFingerprint, Machine, fingerprint_rows, look_at_machine
-from synthesis.planning.keeping import apply_plan, plan_synthesis
+from synthesis.planning.keeping import plan_synthesis, planned_settings
 from synthesis.planning.plan import count_views, find_shortage, make_plan
 from synthesis.planning.presets import PRESETS, apply_preset, choose_preset
 from synthesis.planning.trials import time_sampling, time_training
@@ -165,7 +165,9 @@ def test_a_plan_is_kept_with_the_project(tmp_path: Path) -> None:
     again, same = plan_synthesis(project, settings, a_gap_table(), threads=1)
     assert (again, same) == (plan, path)
     assert plan.data.images == {"disc": 4, "stripes": 12}
-    assert apply_plan(settings, plan).generator == plan.generator
+    applied, threads = planned_settings(project, settings, a_gap_table(), threads=1)
+    assert (applied.generator, threads) == (plan.generator, 1)
+    assert planned_settings(project, tiny_synthesis(), a_gap_table()) == (tiny_synthesis(), 1)
     other = settings.model_copy(update={"plan": PlanSettings(preset="auto", least_class_patients=50)})
     stopped, elsewhere = plan_synthesis(project, other, a_gap_table(), threads=1)
     assert elsewhere != path
