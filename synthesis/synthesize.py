@@ -27,6 +27,7 @@ from synthesis.fidelity import ClassFidelity, measure_round
 from synthesis.generator import generator_sha256, is_first_process, learned_settings, read_base
 from synthesis.grids import draw_grid
 from synthesis.network import torch_threads
+from synthesis.planning.keeping import say_shortage
 from synthesis.recipe import SynthesisSettings
 from synthesis.remembering import remember
 from synthesis.requests import Request, asks_for_synthesis, plan_requests
@@ -233,13 +234,13 @@ def _reason_to_skip(settings: SynthesisSettings, usable: pl.DataFrame, gaps: pl.
         return f"the engine {settings.generator.engine} makes {'volumes' if is_volume else '2-D images'} only; name another engine or collect more of {task}"
     if gaps.filter((pl.col("task") == task) & asked).is_empty():
         return f"no cell of {task} asks for synthesis"
-    if usable.height < settings.least_train_images:
-        return f"too little data: {usable.height} labelled train images of {task}, the recipe asks for at least {settings.least_train_images}"
+    if (shortage := say_shortage(usable, gaps, settings)) and usable.height < settings.least_train_images:
+        return shortage
     if usable["label"].n_unique() < LEAST_CLASSES:
         return f"all train images of {task} are of one class; the class screen needs two"
     if not requests:
         return "enough candidates were drawn already: they wait for the experts, or the screens rejected them"
-    return "" if set(_by_class(requests)) <= set(usable["label"]) else "the gap table names a class without a train image; run `curaloop curate` again"
+    return shortage if set(_by_class(requests)) <= set(usable["label"]) else "the gap table names a class without a train image; run `curaloop curate` again"
 
 
 def load_training_set(project: Project, rows: pl.DataFrame, settings: SynthesisSettings, like: TrainingSet | None = None) -> TrainingSet:

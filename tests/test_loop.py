@@ -27,6 +27,7 @@ from flows.services import read_services
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(900)]
 FEW_STEPS = {"CURALOOP_SYNTHESIS__GENERATOR__STEPS": "12", "CURALOOP_SYNTHESIS__CANDIDATES": "6", "CURALOOP_SYNTHESIS__LEAST_TRAIN_IMAGES": "20"}
+FEW_PATIENTS = {"CURALOOP_SYNTHESIS__PLAN__LEAST_CLASS_PATIENTS": "2"}
 PERMISSIVE = {"CURALOOP_SYNTHESIS__SCREENS__CLASS_AGREEMENT": "0", "CURALOOP_SYNTHESIS__SCREENS__MEMORIZATION_QUANTILE": "0", "CURALOOP_GAPS__TARGET": "1"}
 
 
@@ -49,7 +50,7 @@ class Loop:
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
     """Run the demo once on a tiny cohort; its servers run until the last test of this file."""
     folder = tmp_path_factory.mktemp("loop")
-    changes = {"CURALOOP_KEY_FILE": str(folder / "key"), **FEW_STEPS, **PERMISSIVE}
+    changes = {"CURALOOP_KEY_FILE": str(folder / "key"), **FEW_STEPS, **FEW_PATIENTS, **PERMISSIVE}
     project = Project(folder / "demo")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in changes.items():

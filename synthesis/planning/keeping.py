@@ -18,9 +18,10 @@ from curation.manifest import read_manifest, write_bytes
 from curation.progress import Progress, silent
 from curation.project import Project
 from synthesis.planning.fingerprint import DataFingerprint, Machine, fingerprint_rows, look_at_machine
-from synthesis.planning.plan import Choice, Plan, make_plan
+from synthesis.planning.plan import Choice, Plan, find_shortage, make_plan
 from synthesis.planning.trials import Trial
 from synthesis.recipe import GeneratorSettings, SynthesisSettings
+from synthesis.requests import asks_for_synthesis
 from synthesis.training_set import usable_rows
 
 FORMAT = 1
@@ -53,9 +54,14 @@ def plan_synthesis(
     return plan, path
 
 
+def say_shortage(usable: pl.DataFrame, gaps: pl.DataFrame, settings: SynthesisSettings) -> str:
+    """Return why these train rows are too few for what the gap table asks for, and how many would be enough; empty when they are enough."""
+    return find_shortage(fingerprint_rows(usable, settings.task), wanted_classes(gaps, settings), settings)
+
+
 def wanted_classes(gaps: pl.DataFrame, settings: SynthesisSettings) -> tuple[str, ...]:
     """Return the rarest classes that the gap table asks for."""
-    cells = gaps.filter((pl.col("task") == settings.task) & (pl.col("action") == "synthesize") & pl.col("label").is_not_null())
+    cells = gaps.filter((pl.col("task") == settings.task) & asks_for_synthesis(settings) & pl.col("label").is_not_null())
     rarest = cells.group_by("label").agg(pl.col("train_images").sum()).sort("train_images", "label").head(settings.classes)
     return tuple(rarest["label"])
 

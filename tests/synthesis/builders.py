@@ -15,7 +15,7 @@ from curation.project import Project
 from curation.records import to_frame
 from curation.shards import write_shards
 from synthesis.engines.engine import Examples
-from synthesis.recipe import GeneratorSettings, SamplingSettings, ScreenSettings, SynthesisSettings
+from synthesis.recipe import GeneratorSettings, PlanSettings, SamplingSettings, ScreenSettings, SynthesisSettings
 from tests.builders import a_record, an_id
 
 CLASSES = ("disc", "stripes")
@@ -63,6 +63,7 @@ def tiny_synthesis(**changes: Any) -> SynthesisSettings:
         "generator": tiny_generator(),
         "sampling": SamplingSettings(steps=3, batch_size=4),
         "counterbalance": 0.0,
+        "plan": PlanSettings(least_class_patients=2),
         "screens": ScreenSettings(class_agreement=0.0),
     }
     return SynthesisSettings(**{**values, **changes})

@@ -17,7 +17,7 @@ from curation.project import Project
 from curation.shards import Place, ShardReader
 from synthesis.engines.engine import Wanted
 from synthesis.engines.loading import load_engine
-from synthesis.recipe import ScreenSettings
+from synthesis.recipe import PlanSettings, ScreenSettings
 from synthesis.synthesize import synthesize
 from synthesis.training_set import hash_rows, make_square, read_training_rows, usable_rows
 from tests.synthesis.builders import CLASSES, a_gap_table, a_phantom, a_phantom_project, embed_phantoms, tiny_generator, tiny_synthesis
@@ -174,6 +174,7 @@ def test_no_more_than_the_recipe_allows_is_drawn(tmp_path: Path) -> None:
         ({"task": "ct-3d"}, a_gap_table(task="ct-3d"), "2-D images only; name another engine"),
         ({}, a_gap_table(action="collect"), "no cell"),
         ({"least_train_images": 500}, a_gap_table(), "too little data"),
+        ({"plan": PlanSettings(least_class_patients=5)}, a_gap_table(), "too little data: 4 train patients of disc; 5 would be enough"),
         ({}, a_gap_table(label="unheard of"), "without a train image"),
     ],
 )
