@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,7 +24,8 @@ from validation.evidence import collect_evidence, read_training
 from validation.gate import open_gate
 from validation.history import check_accounting, check_ledger, check_released, check_verdicts, check_versions
 from validation.invariants import TrainingRows, check_rows, check_texts
-from validation.recipe import ReleaseSettings
+from validation.lift.rulings import admit, check_lift, lift_evidence, read_rulings
+from validation.recipe import LiftSettings, ReleaseSettings
 
 STEPS = ("looking for changes", "checking", "building", "storing", "done")
 
@@ -42,6 +43,7 @@ class ReleaseReport:
         removed: images that it held and this one does not.
         checks: every result; all passed, or `GateError` was raised.
         seconds: wall time.
+        withheld: accepted synthetic images that the lift court does not let in, by reason.
     """
 
     version: str | None
@@ -52,6 +54,7 @@ class ReleaseReport:
     removed: int
     checks: tuple[CheckResult, ...]
     seconds: float
+    withheld: dict[str, int] = field(default_factory=dict)
 
 
 def release(
@@ -61,6 +64,7 @@ def release(
     dataset_meta: dict[str, Any],
     code_commit: str,
     progress: Progress | None = None,
+    lift: LiftSettings | None = None,
 ) -> ReleaseReport:
     """Make the next version, if anything changed and every check holds. Killed at any moment, the same call goes on.
 
@@ -71,6 +75,7 @@ def release(
         dataset_meta: `name`, `description`, `licence`.
         code_commit: commit of the code that runs.
         progress: told of each step.
+        lift: what the recipe demands of the court; None: its defaults, a verdict for every synthetic image.
 
     Raises:
         GateError: a check does not hold; `data/`, records and git are as before.
@@ -80,30 +85,34 @@ def release(
     tell(0, len(STEPS), STEPS[0])
     finished = tag_untagged(project)
     working = read_manifest(project.manifest)
-    rows = select_rows(working, settings.synthetic)
+    rulings, court = read_rulings(project.ledger), lift or LiftSettings()
+    rows, withheld = admit(select_rows(working, settings.synthetic), rulings, court)
     old = _current_rows(project)
     if is_unchanged(rows, project):
         adopt_release(project)
-        return ReleaseReport(finished, _newest(project), finished is None, rows.height, 0, 0, (), _since(started))
+        return ReleaseReport(finished, _newest(project), finished is None, rows.height, 0, 0, (), _since(started), withheld)
     parent, version = _newest(project), next_version(project)
     meta = {**dataset_meta, "recipe_sha256": recipe_sha256, "code_commit": code_commit}
     tell(1, len(STEPS), STEPS[1])
     training = read_training(project)
-    checks = _check(project, settings, working, rows, training, provisional_texts(rows, version, parent, meta))
-    evidence = collect_evidence(project, rows, checks, training)
+    checks = (
+        *_check(project, settings, working, rows, training, provisional_texts(rows, version, parent, meta)),
+        check_lift(rows, rulings, court),
+    )
+    evidence = collect_evidence(project, rows, checks, training) | lift_evidence(project, rulings, court, withheld)
     checks = (*checks, check_texts({name: content.decode() for name, content in evidence.items()}, _today(), "4b no identifiers in evidence files"))
     write_bytes(json.dumps([asdict(check) for check in checks], indent=1).encode(), project.runs / "release-checks.json")
     open_gate(checks)
     tell(2, len(STEPS), STEPS[2])
     evidence["checks.json"] = (json.dumps([asdict(check) for check in checks], indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
-    _note(project, version, parent, rows)
+    _note(project, version, parent, rows, withheld)
     build_release(project, rows, version, parent, meta, evidence)
     tell(3, len(STEPS), STEPS[3])
     track_and_tag(project, version, f"Release {version}")
     adopt_release(project)
     tell(len(STEPS), len(STEPS), STEPS[4])
     added, removed = _count_changes(old, rows)
-    return ReleaseReport(version, parent, False, rows.height, added, removed, checks, _since(started))
+    return ReleaseReport(version, parent, False, rows.height, added, removed, checks, _since(started), withheld)
 
 
 def _newest(project: Project) -> str | None:
@@ -186,11 +195,11 @@ def provisional_texts(rows: pl.DataFrame, version: str, parent: str | None, meta
     return {"card.md": write_card(rows, facts), "croissant.json": json.dumps(describe_croissant(facts), ensure_ascii=False), "release.json": json.dumps(facts)}
 
 
-def _note(project: Project, version: str, parent: str | None, rows: pl.DataFrame) -> None:
+def _note(project: Project, version: str, parent: str | None, rows: pl.DataFrame, withheld: dict[str, int]) -> None:
     """Write the decision into the ledger, unless a release that was killed wrote it last."""
     last = last_line(project.ledger)
     made = int((rows["origin"] == "synthetic").sum())
-    new = {"images": rows.height, "synthetic": made}
+    new = {"images": rows.height, "synthetic": made} | ({"withheld": withheld} if withheld else {})
     if last and (last["action"], last["what"], last["new"]) == ("released", version, new):
         return
     append_decision(project.ledger, "released", what=version, why="every check passed", old=parent, new=new)

@@ -16,7 +16,8 @@ from validation.checks import CheckResult, conclude
 from validation.contract import check_contract
 from validation.history import check_ledger, check_released, check_verdicts, check_versions
 from validation.invariants import TrainingRows, check_rows, check_texts
-from validation.recipe import ReleaseSettings
+from validation.lift.rulings import EVIDENCE, check_lift, read_rulings
+from validation.recipe import LiftSettings, ReleaseSettings
 
 TEXTS = (".md", ".json", ".csv")
 BLOCK_BYTES = 2**20
@@ -52,6 +53,9 @@ def _check_content(project: Project, opened: Version) -> Iterator[CheckResult]:
     texts = {name: opened.read_file(name).decode() for name in (*release["files"], "release.json") if name.endswith(TEXTS)}
     yield check_texts(texts, release["created_at"][:10])
     yield check_verdicts(project, rows, until=release["created_at"])
+    if f"evidence/{EVIDENCE}" in release["files"]:
+        demanded = json.loads(opened.read_file(f"evidence/{EVIDENCE}"))["settings"]
+        yield check_lift(rows, read_rulings(project.ledger, until=release["ledger_head"]), LiftSettings(**demanded))
     yield from check_contract(rows)
 
 

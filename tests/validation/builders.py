@@ -16,6 +16,8 @@ from curation.records import SCHEMA, to_frame
 from curation.shards import write_shards
 from synthesis.candidates import MARK
 from tests.builders import a_manifest, a_project, a_synthetic_record, an_id, pixels_of
+from validation.lift.judgement import Estimate, Judgement, Verdict, Word
+from validation.lift.rulings import record_judgement
 from validation.recipe import ReleaseSettings
 from validation.release import ReleaseReport, release
 from validation.review.issued import IssuedTask, append_lines, issued_path
@@ -89,7 +91,15 @@ def add_synthetic(project: Project, count: int, **changes: Any) -> list[str]:
     for number, record in enumerate(placed):
         issue(project, record.image_id)
         answer(project, record.image_id, number, label="melanoma")
+    rule(project, [record.image_id for record in placed])
     return [record.image_id for record in placed]
+
+
+def rule(project: Project, image_ids: list[str], word: Word = "accept", label: str = "melanoma") -> None:
+    """Put a verdict of the lift court about these images on record."""
+    lift = Estimate(0.06, 0.02, 0.1)
+    verdicts = [Verdict(name, word, "as the test says", "accepted", "mix", 1.0, len(image_ids), "duplicated", lift, Estimate(0.6)) for name in (label, None)]
+    record_judgement(project.ledger, "colour-2d", Judgement(tuple(verdicts), (), (), (), 1, 1, (), {}, 0.1), digest("inputs"), {label: image_ids})
 
 
 def learn_from(project: Project, image_ids: list[str]) -> None:

@@ -21,12 +21,12 @@ from synthesis.training_set import usable_rows
 from validation.invariants import parse
 from validation.lift.augmentation import augment
 from validation.lift.cohort import SPLITS, Augmented, Batch, Cohort, Flags, Names
+from validation.lift.rulings import FOLDER, made_for
 from validation.recipe import LiftSettings
 
 MOST_AUGMENTED = 256
 """Of one class: more are not embedded, they repeat."""
 SUBGROUPS = ("site", "sex")
-FOLDER = "lift"
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,8 @@ def list_cases(rows: pl.DataFrame, settings: LiftSettings, encoder: str) -> list
         encoder: name of the encoder.
     """
     tasked = with_task(rows)
-    made = tasked.filter(pl.col("origin") == "synthetic").with_columns(label=_asked_label())
+    made = tasked.filter(pl.col("origin") == "synthetic").with_columns(made_for())
     return [_one_case(rows, made.filter(pl.col("task") == task).sort("image_id"), task, settings, encoder) for task in sorted(set(made["task"]))]
-
-
-def _asked_label() -> pl.Expr:
-    """Return the class that an image was made for; experts who say otherwise reject it."""
-    return pl.coalesce(pl.col("condition").str.json_path_match("$.label"), "label")
 
 
 def _one_case(rows: pl.DataFrame, made: pl.DataFrame, task: str, settings: LiftSettings, encoder: str) -> Case:

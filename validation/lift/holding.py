@@ -1,4 +1,4 @@
-"""A session of the court in a project: every task with synthetic images is judged, the verdicts go into the ledger, the evidence is kept.
+"""A sitting of the court in a project: every task with synthetic images is judged, the verdicts go into the ledger, the evidence is kept.
 
 What was judged already is not judged again: the same images, labels, splits, verdicts, settings and encoder give the same judgement.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -18,9 +17,9 @@ from curation.errors import UsageError
 from curation.manifest import write_bytes
 from curation.progress import Progress
 from curation.project import Project
-from validation.lift.gathering import FOLDER, Case, gather, list_cases
+from validation.lift.gathering import Case, gather, list_cases
 from validation.lift.judging import judge
-from validation.lift.rulings import read_rulings, record_judgement
+from validation.lift.rulings import judgement_path, read_rulings, record_judgement
 from validation.recipe import LiftSettings
 
 
@@ -88,11 +87,6 @@ def hold_court(
             continue
         outcomes.append(_judge_case(project, case, settings, open_encoder(), flips, columns, progress))
     return LiftReport(tuple(outcomes))
-
-
-def judgement_path(project: Project, inputs: str) -> Path:
-    """Return where a judgement is kept; it is computed again when it is gone."""
-    return project.workspace / FOLDER / f"{inputs[:16]}.json"
 
 
 def _judge_case(

@@ -5,6 +5,7 @@ The newest line about a class counts. An image that no line names was never judg
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,11 +15,16 @@ import polars as pl
 
 from curation.ledger import append_decision, read_ledger
 from curation.modalities import with_task
+from curation.project import Project
 from validation.checks import CheckResult, conclude
 from validation.lift.judgement import Judgement, Verdict, Word
 from validation.recipe import LiftSettings
 
 ACTION = "judged"
+EVIDENCE = "lift.json"
+"""Evidence of a release: what the recipe demanded of the court, and what stayed out."""
+FOLDER = "lift"
+"""In the workspace: whole judgements, one file a task and batch."""
 NEVER_JUDGED = "the court never judged it: run `curaloop lift`"
 
 
@@ -92,9 +98,14 @@ def find_refused(rows: pl.DataFrame, rulings: Rulings, settings: LiftSettings) -
     """Return the synthetic images that the court does not let into a release, each with one sentence why."""
     if not settings.required:
         return {}
-    made = with_task(rows.filter(pl.col("origin") == "synthetic")).select("image_id", "task", "label")
+    made = with_task(rows.filter(pl.col("origin") == "synthetic")).select("image_id", "task", made_for())
     reasons = {image_id: _why_not(image_id, task, label, rulings, settings) for image_id, task, label in made.iter_rows()}
     return {image_id: reason for image_id, reason in reasons.items() if reason}
+
+
+def made_for() -> pl.Expr:
+    """Return the class that a synthetic image was made for, whatever was said of it later."""
+    return pl.coalesce(pl.col("condition").str.json_path_match("$.label"), "label").alias("label")
 
 
 def _why_not(image_id: str, task: str, label: str | None, rulings: Rulings, settings: LiftSettings) -> str:
@@ -125,3 +136,18 @@ def check_lift(rows: pl.DataFrame, rulings: Rulings, settings: LiftSettings) -> 
     elif settings.release_inconclusive:
         text += " The recipe lets in what the court could not decide, too."
     return conclude("5d synthetic images won in court", text, failures, made.height)
+
+
+def judgement_path(project: Project, inputs: str) -> Path:
+    """Return where a judgement is kept; it is computed again when it is gone."""
+    return project.workspace / FOLDER / f"{inputs[:16]}.json"
+
+
+def lift_evidence(project: Project, rulings: Rulings, settings: LiftSettings, withheld: Mapping[str, int]) -> dict[str, bytes]:
+    """Return the evidence files about the court: what was demanded and withheld, and the newest judgement of each task that is still at hand."""
+    tasks = {task: judgement_path(project, ruling.inputs) for (task, label), ruling in sorted(rulings.items(), key=str) if label is None}
+    demanded = settings.model_dump(mode="json", include={"required", "release_inconclusive"})
+    words = [{"task": task, "label": label, "word": ruling.word, "images": len(ruling.image_ids)} for (task, label), ruling in sorted(rulings.items(), key=str)]
+    summary = {"settings": demanded, "withheld": dict(withheld), "verdicts": words}
+    files = {EVIDENCE: (json.dumps(summary, indent=1, sort_keys=True) + "\n").encode()}
+    return files | {f"lift-{task}.json": path.read_bytes() for task, path in tasks.items() if path.exists()}
