@@ -137,7 +137,7 @@ def read_base(folder: Path) -> _Base:
 def _vocabulary_of(about: dict[str, Any]) -> Vocabulary:
     """Return the vocabulary of a generator; the first format knew labels only."""
     values = about.get("vocabulary") or {LABEL: about["classes"]}
-    return Vocabulary({name: tuple(known) for name, known in values.items()})
+    return Vocabulary({name: tuple(values[name]) for name in about.get("columns", [LABEL])})
 
 
 def _describe(course: Course, base: _Base | None) -> dict[str, Any]:
@@ -150,6 +150,7 @@ def _describe(course: Course, base: _Base | None) -> dict[str, Any]:
     return {
         "format": 2,
         "engine": course.settings.engine,
+        "columns": list(course.vocabulary.values),
         "vocabulary": {name: list(values) for name, values in course.vocabulary.values.items()},
         "channels": lessons.images.shape[1],
         "size_px": lessons.images.shape[-1],
