@@ -119,7 +119,11 @@ class ScreenSettings(Frozen):
     """What a candidate must pass before an expert sees it."""
 
     memorization_quantile: Share = Field(default=0.05, description="closer to a train image than this quantile of held-out patients: a near-copy")
-    class_agreement: Share = Field(default=0.2, description="least probability of the wanted class, from a probe on real train data")
+    planted_images: int = Field(default=48, ge=0, description="train images that are copied to count what the screens catch; 0: their power is unknown")
+    least_power: Share = Field(default=0.8, description="a class of which fewer planted copies are caught: its candidates are stopped")
+    class_agreement: Share = Field(default=0.2, description="least probability of the wanted class, from probes on real train data")
+    shortcut_auc: Share = Field(default=0.9, description="told from real images of their class better than this: the source is a shortcut")
+    shortcut_stops: bool = Field(default=False, description="stop the candidates of a class with a shortcut; else it is shown, and the lift court judges")
 
 
 class RewardSettings(Frozen):

@@ -86,7 +86,7 @@ class SynthesisReport:
     rejected: dict[str, int] = field(default_factory=dict)
     new_candidates: int = 0
     screens: ScreenPower = field(default_factory=ScreenPower)
-    power: float = 0.0
+    power: float | None = None
     reward: RewardReport | None = None
     fidelity: dict[str, ClassFidelity] = field(default_factory=dict)
     steps: int = 0
@@ -161,7 +161,7 @@ def _make_candidates(here: _Round, requests: list[Request], embed: Embed, tell: 
     seconds_sampling = time.monotonic() - sampling
     tell(0, 1, "screening candidates")
     held_out = load_training_set(project, usable_rows(rows, settings.task, "val"), settings, train)
-    screens, power = screen_candidates(train, held_out, drawn.images, drawn.labels, embed, settings.screens)
+    screens, power = screen_candidates(train, held_out, drawn, embed, settings.screens)
     screens, rewarded = reward.screen(drawn, screens, embed)
     passed = [all(result["passed"] for result in results.values()) for results in screens]
     added = store_candidates(project, train, drawn, screens, origin, set(rows["image_id"]))

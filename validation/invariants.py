@@ -45,6 +45,7 @@ def check_rows(rows: pl.DataFrame, training: TrainingRows, settings: ReleaseSett
         check_stored_files(rows, read),
         check_acceptance(rows, settings),
         check_screens(rows),
+        check_screen_power(rows, settings),
         check_marks(rows, read),
     )
 
@@ -174,6 +175,21 @@ def check_screens(rows: pl.DataFrame) -> CheckResult:
             failures.append(f"synthetic image {image_id} went through no screen")
         failures += [f"synthetic image {image_id} did not pass {name}" for name, result in sorted(results.items()) if not _passed(result)]
     return conclude("5b synthetic images screened", "Every synthetic image went through its screens and passed each of them.", failures, made.height)
+
+
+def check_screen_power(rows: pl.DataFrame, settings: ReleaseSettings) -> CheckResult:
+    """Invariant 5d: it is known, by planted copies, that the memorization screen of every synthetic image's class catches what the recipe demands."""
+    made = rows.filter(pl.col("origin") == "synthetic")
+    failures = []
+    for image_id, screens in made.select("image_id", "screens").iter_rows():
+        result = parse(screens).get("memorization")
+        power = result.get("power_class") if isinstance(result, dict) else None
+        if not isinstance(power, int | float) or isinstance(power, bool):
+            failures.append(f"synthetic image {image_id}: nobody knows how many planted copies of its class the memorization screen catches")
+        elif not power >= settings.least_power:
+            failures.append(f"synthetic image {image_id}: the memorization screen caught {power:.0%} of the planted copies of its class")
+    text = f"Of planted near-copies of each synthetic image's class, the memorization screen caught at least {settings.least_power:.0%} (release.least_power)."
+    return conclude("5d memorization screens have power", text, failures, made.height)
 
 
 def parse(text: str | None) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class ReleaseSettings(Frozen):
     synthetic: Literal["expert", "none"] = Field(default="expert", description="which synthetic images may enter: accepted by an expert, or none")
     least_images: int = Field(default=1, ge=1, description="fewer acquired images than this: refused")
     least_labelled_share: Share = Field(default=0.0, description="smallest share of acquired images with a label")
+    least_power: Share = Field(default=0.8, description="share of planted copies that the memorization screen of a synthetic image's class must have caught")
     remote: str = Field(default="", description="DVC remote; written into the committed configuration by `curaloop init`")
 
 

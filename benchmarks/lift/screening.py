@@ -15,7 +15,9 @@ from benchmarks.lift.pictures import Images, Pictures
 from benchmarks.lift.study import Study
 from curation.manifest import write_bytes
 from synthesis.recipe import ScreenSettings
-from synthesis.screens import fit_agreement, fit_memorization, plant_copies
+from synthesis.screens.agreement import fit_agreement
+from synthesis.screens.memorization import fit_memorization
+from synthesis.screens.planting import plant_copies
 
 PLANTED_IMAGES = 6
 RESIDUE_SIGMA = 0.8
@@ -44,13 +46,14 @@ def screen(
     settings, size_px = ScreenSettings(), made.images.shape[1]
     known = learned[np.isfinite(features[learned]).all(axis=1)]
     references, labels = list(pictures.at(known, size_px)), pictures.labels[known].tolist()
-    copying = fit_memorization(references, features[known], pictures.groups[known].tolist(), settings.memorization_quantile)
-    copied = copying.judge(list(made.images), drawn)
-    agreeing = fit_agreement(features[known], labels).probability(drawn, made.labels)
+    copying = fit_memorization(references, features[known], pictures.groups[known].tolist(), labels, settings.memorization_quantile)
+    copied = copying.judge(list(made.images), drawn, made.labels, _owners(made, pictures))
+    agreeing = fit_agreement(features[known], labels, pictures.groups[known].tolist()).probabilities(drawn, made.labels).mean(axis=0)
     power = {}
     for label in study.rare:
-        planted = plant_copies([image for image, own in zip(references, labels, strict=True) if own == label][:PLANTED_IMAGES])
-        power[label] = {kind: copying.flagged(images, embed(images)) for kind, images in planted.items()}
+        own = np.flatnonzero(np.array(labels) == label)[:PLANTED_IMAGES]
+        planted = plant_copies([references[row] for row in own], pictures.groups[known][own].tolist())
+        power[label] = {kind: float(np.mean(copying.called(images, embed(images), label))) for kind, images in planted.items()}
     fresh = np.array([result["passed"] for result in copied])
     wanted = np.array(made.labels)
     about = {
@@ -89,3 +92,9 @@ def residue(images: Images) -> float:
 def passed(about: dict[str, Any]) -> Flags:
     """Return which images passed every screen."""
     return np.array(about["passed"], np.bool_)
+
+
+def _owners(made: Made, pictures: Pictures) -> list[str]:
+    """Return the group of each image's parent, which it should look like; an image without one stands alone."""
+    groups = dict(zip(pictures.ids.tolist(), pictures.groups.tolist(), strict=True))
+    return [groups.get(parent, f"synthetic {place}") for place, parent in enumerate(made.parents)]

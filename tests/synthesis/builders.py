@@ -64,7 +64,7 @@ def tiny_synthesis(**changes: Any) -> SynthesisSettings:
         "sampling": SamplingSettings(steps=3, batch_size=4),
         "counterbalance": 0.0,
         "plan": PlanSettings(least_class_patients=2),
-        "screens": ScreenSettings(class_agreement=0.0),
+        "screens": ScreenSettings(class_agreement=0.0, planted_images=4, least_power=0.0),
     }
     return SynthesisSettings(**{**values, **changes})
 

@@ -80,7 +80,10 @@ def add_synthetic(project: Project, count: int, **changes: Any) -> list[str]:
         pixels = pixels_of(an_id(f"synthetic {number}"), "melanoma")
         image_id = hash_pixels(pixels)[:32]
         files[f"{image_id}.png"] = encode_png(pixels, {MARK: "YES", "seed": str(number)})
-        screens = {"memorization": {"passed": True, "feature_distance": 0.41}, "class_agreement": {"passed": True, "probability": 0.83, "least": 0.2}}
+        screens = {
+            "memorization": {"passed": True, "feature_distance": 0.41, "power_class": 0.95},
+            "class_agreement": {"passed": True, "probability": 0.83, "least": 0.2},
+        }
         judged = {"verdict": "accepted", "readers": 1, "agreement": 1.0, "reviewed_at": "2026-11-21T10:00:00Z"}
         own = {"image_id": image_id, "pixels_sha256": hash_pixels(pixels), "seed": number, "screens": json.dumps(screens), "training_manifest_sha256": TRAINING}
         records.append(a_synthetic_record(**{**own, **judged, **changes}))

@@ -131,6 +131,16 @@ def not_screened(project: Project) -> None:
     change(project, "screens", "{}", SYNTHETIC)
 
 
+def power_unknown(project: Project) -> None:
+    """A synthetic image passed a memorization screen of which nobody knows what it catches."""
+    change(project, "screens", '{"memorization": {"passed": true, "power_class": null}}', SYNTHETIC)
+
+
+def power_too_low(project: Project) -> None:
+    """A synthetic image passed a memorization screen that missed every second planted copy."""
+    change(project, "screens", '{"memorization": {"passed": true, "power": 0.95, "power_class": 0.5}}', SYNTHETIC)
+
+
 def not_marked(project: Project) -> None:
     """The file of a synthetic image does not say that it is synthetic."""
     store_again(project, ids(project, SYNTHETIC)[0], None)
@@ -207,6 +217,7 @@ PLANTED: tuple[tuple[Plant, str], ...] = (
     (patient_on_two_sides, "2 "), (equal_pixels_on_two_sides, "2 "), (other_generator_saw_val, "3 "),
     (raw_uid_in_attributes, "4a"), (address_in_text, "4a"), (date_in_text, "4a"), (path_in_attributes, "4a"), (name_in_png, "4c"),
     (not_the_class_it_was_made_for, "5a"), (accepted_by_nobody, "5a"), (screen_not_passed, "5b"), (not_screened, "5b"), (not_marked, "5c"),
+    (power_unknown, "5d"), (power_too_low, "5d"),
     (file_without_reason, "6 "), (image_lost, "6 "), (file_not_counted, "6 "),
     (unknown_task, "8 "), (counted_twice, "8 "), (verdict_without_reader, "8 "), (readers_said_no, "8 "), (readers_are_split, "8 "),
     (answer_taken_back, "8 "), (readers_gave_another_label, "8 "), (age_of_an_old_patient, "contract: ranges"),

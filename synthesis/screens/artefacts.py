@@ -1,0 +1,123 @@
+"""Artefacts of a source that a person can name: what generators leave in every image, measured without a network.
+
+Four numbers an image: `residue` (what is finer than 0.8 px), `checkerboard` (power at a period of 2 px against its neighbours), `border` (the step at
+the edge against the steps inside) and `colour` (mean of each channel, compared by the channel that differs most). Real and synthetic images of one class
+are compared by how well each number alone tells them apart, beside the ratio of the power spectra, band by band.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from curation.pixels import Pixels
+from synthesis.screens.shortcut import Auc, auc_of
+
+Values = npt.NDArray[np.float64]
+
+ARTEFACTS = ("residue", "checkerboard", "border", "colour")
+BANDS = 8
+
+
+@dataclass(frozen=True)
+class Artefacts:
+    """How the synthetic images of a class differ from the real ones.
+
+    Attributes:
+        aucs: how well each of `ARTEFACTS` alone tells them apart, turned so that it is at least .5.
+        residue_ratio: mean residue of the synthetic images by that of the real ones; 1 is right, above it noise, below it blur.
+        spectrum_ratio: mean power of the synthetic images by that of the real ones, in 8 bands from coarse to fine.
+    """
+
+    aucs: dict[str, Auc]
+    residue_ratio: float
+    spectrum_ratio: tuple[float, ...]
+
+
+def compare_artefacts(
+    real: Sequence[Pixels], synthetic: Sequence[Pixels], real_groups: Sequence[str], synthetic_groups: Sequence[str] | None = None
+) -> Artefacts:
+    """Return how synthetic images of a class differ from real ones, all `(S, S)` or `(S, S, 3)` uint8; at least one of each."""
+    made = [f"synthetic {place}" for place in range(len(synthetic))] if synthetic_groups is None else list(synthetic_groups)
+    groups, is_made = np.array([*real_groups, *made]), np.repeat([False, True], [len(real), len(synthetic)])
+    measured = _measure([*real, *synthetic])
+    aucs = {name: _turned(values, is_made, groups) for name, values in measured.items()}
+    powers = [np.mean([radial_power(image) for image in images], axis=0) for images in (real, synthetic)]
+    residue = measured["residue"][0]
+    ratio = residue[is_made].mean() / max(residue[~is_made].mean(), 1e-6)
+    spectrum = powers[1] / np.maximum(powers[0], 1e-6)
+    return Artefacts(aucs, round(float(ratio), 4), tuple(round(float(band), 4) for band in spectrum))
+
+
+def _measure(images: Sequence[Pixels]) -> dict[str, list[Values]]:
+    """Return, for each artefact, one or more `(N,)` numbers."""
+    means = np.array([np.atleast_1d(image.mean(axis=(0, 1))) for image in images], np.float64)
+    return {
+        "residue": [np.array([residue(image) for image in images])],
+        "checkerboard": [np.array([checkerboard(image) for image in images])],
+        "border": [np.array([border_step(image) for image in images])],
+        "colour": [means[:, channel] for channel in range(means.shape[1])],
+    }
+
+
+def _turned(values: list[Values], is_made: npt.NDArray[np.bool_], groups: npt.NDArray[np.str_]) -> Auc:
+    """Return the largest area over the numbers, each turned so that higher means synthetic."""
+    areas = [auc_of(number, is_made, groups) for number in values]
+    areas = [area if area.value >= 0.5 else auc_of(-number, is_made, groups) for area, number in zip(areas, values, strict=True)]
+    return max(areas, key=lambda area: area.value)
+
+
+def _gray(image: Pixels) -> Values:
+    """Return `(S, S)` float64 gray levels."""
+    return np.asarray(image.mean(axis=2) if image.ndim == 3 else image, np.float64)
+
+
+def residue(image: Pixels) -> float:
+    """Return the standard deviation, in gray levels, of the image less itself blurred by 0.8 px.
+
+    High-frequency residue; range 0 up. Neither direction is better: that of real images is right.
+    """
+    import cv2
+
+    gray = _gray(image)
+    return float(np.std(gray - cv2.GaussianBlur(gray, (0, 0), 0.8)))
+
+
+def checkerboard(image: Pixels) -> float:
+    """Return log10 of the power at a period of 2 px (in rows, columns, both) by the median power of the finest band: about 0 to 0.5 without a checkerboard.
+
+    Transposed convolutions and pixel shuffles leave one (Odena et al. 2016).
+    """
+    power, radius = _power(image)
+    middle = image.shape[0] // 2
+    peaks = [power[middle, 0], power[0, middle], power[0, 0]] if image.shape[0] % 2 == 0 else [power[0, middle], power[middle, 0]]
+    return float(np.log10((max(peaks) + 1e-3) / (np.median(power[radius > 0.75]) + 1e-3)))
+
+
+def border_step(image: Pixels) -> float:
+    """Return log10 of the mean step between the outermost pixels and the next by the mean step inside: about 0 without a frame."""
+    gray = _gray(image)
+    inside = np.abs(np.diff(gray[2:-2, 2:-2], axis=0)).mean() + np.abs(np.diff(gray[2:-2, 2:-2], axis=1)).mean()
+    sides = [gray[0] - gray[1], gray[-1] - gray[-2], gray[:, 0] - gray[:, 1], gray[:, -1] - gray[:, -2]]
+    return float(np.log10((2 * np.mean([np.abs(side).mean() for side in sides]) + 0.1) / (inside + 0.1)))
+
+
+def radial_power(image: Pixels) -> Values:
+    """Return the mean power in `(BANDS,)` rings of equal width up to the finest frequency, without the mean; gray levels squared by pixel."""
+    power, radius = _power(image)
+    ring = np.minimum((radius * BANDS).astype(int), BANDS)
+    inside = (radius > 0) & (ring < BANDS)
+    total = np.bincount(ring[inside], power[inside], minlength=BANDS)
+    return np.asarray(total / np.maximum(np.bincount(ring[inside], minlength=BANDS), 1))
+
+
+def _power(image: Pixels) -> tuple[Values, Values]:
+    """Return the power spectrum of the gray image, its mean taken away and its edges faded, and each frequency's radius (1: period 2 px), both centred."""
+    gray = _gray(image)
+    window = np.outer(np.hanning(gray.shape[0] + 2)[1:-1], np.hanning(gray.shape[1] + 2)[1:-1])
+    spectrum = np.fft.fftshift(np.abs(np.fft.fft2((gray - gray.mean()) * window)) ** 2) / gray.size
+    rows, columns = (np.fft.fftshift(np.fft.fftfreq(length)) * 2 for length in gray.shape)
+    return spectrum, np.hypot(rows[:, None], columns[None, :])
