@@ -9,6 +9,7 @@ import typer
 
 from flows.commands import machine, stages, versions
 from flows.commands.harmonize import harmonize
+from flows.commands.lift import lift
 from flows.doorstep import Call, Doorstep
 
 app = typer.Typer(
@@ -56,6 +57,7 @@ app.command("curate", rich_help_panel=LOOP)(stages.curate)
 app.command("gaps", rich_help_panel=LOOP)(stages.gaps)
 app.command("synthesize", rich_help_panel=LOOP)(stages.synthesize)
 app.add_typer(stages.review, name="review", rich_help_panel=LOOP)
+app.command("lift", rich_help_panel=LOOP)(lift)
 app.command("release", rich_help_panel=LOOP)(stages.release)
 app.command("finetune", rich_help_panel=LOOP)(stages.finetune)
 app.command("status", rich_help_panel=KNOW)(versions.status)

@@ -147,12 +147,20 @@ def show_release(report: ReleaseReport, announced: str) -> None:
     passed = sum(check.passed for check in report.checks)
     if report.unchanged or report.version is None:
         out().print(f"[bold]Release[/]  nothing changed since {report.parent}: no new version  [dim]{report.seconds:,.1f} s[/]")
+        _show_withheld(report)
         return
     held = f"{passed} checks hold" if passed == len(report.checks) else f"{passed} of {len(report.checks)} checks hold"
     since = f" since {report.parent}" if report.parent else ""
     out().print(f"[bold]Release[/]  [green bold]{report.version}[/]  {held}  [dim]{report.seconds:,.1f} s[/]")
     out().print(f"         {report.images:,} images; {report.added:,} added, {report.removed:,} removed{since}")
+    _show_withheld(report)
     _next(announced)
+
+
+def _show_withheld(report: ReleaseReport) -> None:
+    """Print which accepted synthetic images stayed out, and why."""
+    for reason, number in report.withheld.items():
+        out().print(f"[yellow]         {number:,} synthetic images stay out: {escape(reason)}[/]", soft_wrap=True)
 
 
 def show_finetune(report: FinetuneReport) -> None:
@@ -184,6 +192,8 @@ def _interval(value: Any) -> str:
 
 def show_loop(report: LoopReport) -> None:
     """Print one turn of the loop, stage by stage."""
+    from flows.showing_lift import show_lift
+
     if report.pulled is not None:
         show_report("Review pull", report.pulled, "")
     show_ingest(report.ingest)
@@ -195,6 +205,8 @@ def show_loop(report: LoopReport) -> None:
     if report.review is not None:
         show_report("Review push", report.review, "")
     _next(report.review_note)
+    if report.lift is not None:
+        show_lift(report.lift)
     show_release(report.release, report.announced)
     if report.finetune is not None:
         show_finetune(report.finetune)

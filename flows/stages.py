@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from flows.settings import Settings
     from synthesis.synthesize import SynthesisReport
     from validation.checks import CheckResult
+    from validation.lift.holding import LiftReport
     from validation.release import ReleaseReport
     from validation.review.pull import PullReport
     from validation.review.push import PushReport
@@ -238,7 +239,8 @@ def _release(work: Work) -> ReleaseReport:
 
     settings = work.settings
     meta = settings.dataset.model_dump()
-    return record(work, "release", release(work.project, settings.release, recipe_sha256(settings), meta, code_commit(), work.progress))
+    made = release(work.project, settings.release, recipe_sha256(settings), meta, code_commit(), work.progress, settings.lift)
+    return record(work, "release", made)
 
 
 def run_finetune(work: Work, version: str | None = None) -> FinetuneReport:
@@ -265,6 +267,7 @@ class LoopReport:
     Attributes:
         announced: whom the release was told, or why nobody was.
         review_note: why nothing was pulled from or pushed for review, or empty.
+        lift: what the court found; None: no synthetic image asked for a verdict.
     """
 
     pulled: PullReport | None
@@ -277,10 +280,12 @@ class LoopReport:
     announced: str
     finetune: FinetuneReport | None
     seconds: float
+    lift: LiftReport | None = None
 
 
 def run_loop(work: Work, with_finetune: bool = False) -> LoopReport:
-    """Run every stage once: review pull, ingest, curate, synthesize, review push, release, announce; on request also fine-tune."""
+    """Run every stage once: review pull, ingest, curate, synthesize, review push, lift, release, announce; on request also fine-tune."""
+    from flows.lifting import needs_court, run_lift
     from flows.services import has_label_studio
 
     started = datetime.now(UTC)
@@ -292,12 +297,13 @@ def run_loop(work: Work, with_finetune: bool = False) -> LoopReport:
         curated = run_curate(held)
         synthesis = run_synthesize(held) if work.settings.synthesis.enabled else None
         review = run_push(held) if has_readers else None
+        judged = run_lift(held) if needs_court(held) else None
         released = _release(held)
     announced = announce(work, released.version)
     tuned = run_finetune(work, released.version) if with_finetune else None
     seconds = (datetime.now(UTC) - started).total_seconds()
     note = "" if has_readers else NO_LABEL_STUDIO
-    return record(work, "run", LoopReport(pulled, ingested, curated, synthesis, review, note, released, announced, tuned, seconds))
+    return record(work, "run", LoopReport(pulled, ingested, curated, synthesis, review, note, released, announced, tuned, seconds, judged))
 
 
 def announce(work: Work, version: str | None) -> str:

@@ -19,6 +19,8 @@ from validation.recipe import LiftSettings
 
 LEAST_SEEDS = 20
 MOST_WRONG = 0.05
+PROOF_SETTINGS = LiftSettings(seeds=3, steps=300, draws=500)
+"""Of `curaloop lift --prove`: fewer trainings than the recipe's default, for there are many cohorts."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,45 @@
+"""The command `lift`: the court that judges synthetic images, and the proof that it can be trusted."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flows.console import print_json
+from flows.doorstep import at_work, wants_json
+
+
+def lift(
+    ctx: typer.Context,
+    prove: Annotated[bool, typer.Option("--prove", help="Try the court on simulated batches whose worth is known; no project is needed.")] = False,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="With --prove: cohorts of each kind.")] = 20,
+    json: Annotated[bool, typer.Option("--json", callback=wants_json, help="One JSON document on stdout.")] = False,
+) -> None:
+    """Judge the synthetic images: do they help on real test patients, more than what costs nothing?
+
+    Every class gets accept, reject or inconclusive, with the reason; `curaloop release` lets in what was accepted. The same images are judged once.
+
+    Example: [bold]curaloop lift --json > judgement.json[/]
+    """
+    if prove:
+        _prove(seeds, json)
+        return
+    from flows.lifting import run_lift
+    from flows.showing_lift import show_lift
+
+    report = at_work(ctx, run_lift)
+    print_json(report) if json else show_lift(report)
+
+
+def _prove(seeds: int, json: bool) -> None:
+    """Run the proof; exit 1 when a verdict is wrong in more than 5 % of the runs of a kind."""
+    from flows.console import progress_bar, stdout_to_stderr
+    from flows.showing_lift import show_lift_proof
+    from validation.lift.proof import PROOF_SETTINGS, prove
+
+    with stdout_to_stderr(), progress_bar() as progress:
+        proof = prove(PROOF_SETTINGS, seeds, progress=progress)
+    print_json(proof.to_json()) if json else show_lift_proof(proof)
+    if not proof.is_proven:
+        raise typer.Exit(1)
