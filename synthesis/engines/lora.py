@@ -1,0 +1,307 @@
+"""LoRA on a pretrained pipeline: small matrices beside its attention learn the task's images (Hu et al., 2022); all other weights stay as they are.
+
+The finished generator is the small matrices only, with the hash of the pipeline that they belong to, so images can be made again as long as that is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+
+from curation.errors import UsageError
+from curation.manifest import write_bytes
+from curation.pixels import Pixels
+from curation.progress import Progress
+from synthesis.checkpoint import CHECKPOINT_NAME, GENERATOR_NAME, Tensors, pack_state, read_about, read_tensors, unpack_state, write_tensors
+from synthesis.engines.engine import Examples, GeneratorReport, Wanted
+from synthesis.generator import LOSS_NAME, generator_sha256, learned_settings
+from synthesis.network import choose_device
+from synthesis.pretrained import decode_latent, embed_prompts, encode_images, find_pipeline, hash_pipeline, keys_of, open_pipeline, write_prompt
+from synthesis.recipe import GeneratorSettings, SamplingSettings
+from synthesis.sampling import seed_noise
+from synthesis.training import GRADIENT_NORM, MIN_SNR_GAMMA, Batch, Lessons, average_decay, class_weights, draw_batch, learning_rate, share_of, update_average
+
+ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
+DRAWN_TOGETHER = 2
+"""Images of one forward, always, so that an image depends on its seed alone; more would need much memory in a large pipeline."""
+NO_PROMPT = ""
+
+
+class Adapter(NamedTuple):
+    """A pipeline's network with small matrices beside its attention; stands for these wherever weights are asked for."""
+
+    pipe: Any
+
+    def named_parameters(self) -> Iterator[tuple[str, Any]]:
+        """Return the names and weights that learn."""
+        return ((name, parameter) for name, parameter in self.pipe.unet.named_parameters() if parameter.requires_grad)
+
+    def put(self, tensors: Tensors) -> None:
+        """Replace the weights that learn."""
+        import torch
+
+        with torch.no_grad():
+            for name, parameter in self.named_parameters():
+                parameter.copy_(tensors[name])
+
+
+class LoraDiffusion:
+    """A pretrained Stable Diffusion pipeline that is adapted to the task; conditions become prompts.
+
+    Attributes:
+        settings: `settings.lora` names the pipeline; `steps`, `batch_size`, `learning_rate` and the like are the training's.
+        sampling: how images are drawn.
+        folder: of the finished generator; None before `fit`.
+    """
+
+    needs_parents: ClassVar[bool] = False
+
+    def __init__(self, settings: GeneratorSettings, sampling: SamplingSettings) -> None:
+        self.settings, self.sampling = settings, sampling
+        self.folder: Path | None = None
+        self._adapter: Adapter | None = None
+
+    def fit(self, examples: Examples, folder: Path, progress: Progress) -> GeneratorReport:
+        """Train in `folder`, go on from a checkpoint that lies there, or load the finished generator.
+
+        Raises:
+            UsageError: images, prompt or pipeline do not fit, or training diverged.
+            ServiceError: the pipeline is to be fetched and cannot be.
+        """
+        began, settings = time.monotonic(), self.settings
+        _check(examples, settings)
+        where = find_pipeline(settings.lora.pipeline, settings.lora.revision)
+        about = _describe(examples, settings, hash_pipeline(where))
+        adapter, first_step = _open_adapter(where, settings), settings.steps
+        if not _is_same(read_about(folder / GENERATOR_NAME), about):
+            first_step = _train(adapter, _lessons(adapter.pipe, examples, settings, about["prompts"]), about, settings, folder, progress)
+        adapter.put(read_tensors(folder / GENERATOR_NAME))
+        self.folder, self._adapter = folder, adapter
+        losses = [float(line.split(",")[1]) for line in (folder / LOSS_NAME).read_text().splitlines()[1:]]
+        return GeneratorReport(
+            folder=str(folder),
+            generator_sha256=generator_sha256(folder) or "",
+            parameters=sum(parameter.numel() for _, parameter in adapter.named_parameters()),
+            steps=settings.steps,
+            first_step=first_step,
+            final_loss=sum(losses[-50:]) / len(losses[-50:]),
+            seconds=time.monotonic() - began,
+            loss_curve=str(folder / LOSS_NAME),
+        )
+
+    def sample(self, wanted: Sequence[Wanted], progress: Progress) -> list[Pixels]:
+        """Return one image a wish: `(S, S)` or `(S, S, 3)` uint8.
+
+        Raises:
+            UsageError: nothing was trained or loaded, or the generator never saw the prompt of a wish.
+        """
+        import torch
+
+        about = read_about(_folder_of(self.folder) / GENERATOR_NAME) or {}
+        prompts = [write_prompt(self.settings.lora.prompt, wish.condition) for wish in wanted]
+        if unknown := sorted(set(prompts) - set(about["prompts"])):
+            raise UsageError(f"this generator never saw an image of the prompt {unknown[0]!r}: train one on images that show it")
+        drawn: list[Pixels] = []
+        for start in range(0, len(wanted), DRAWN_TOGETHER):
+            seeds = [wish.seed for wish in wanted[start : start + DRAWN_TOGETHER]]
+            with torch.inference_mode():
+                drawn += self._draw(seeds, prompts[start : start + DRAWN_TOGETHER], is_gray=about["channels"] == 1)
+            progress(len(drawn), len(wanted), "sampling candidates")
+        return drawn
+
+    def _draw(self, seeds: list[int], prompts: list[str], *, is_gray: bool) -> list[Pixels]:
+        """Return the images of at most `DRAWN_TOGETHER` seeds; the batch is filled up with copies."""
+        import torch
+
+        assert self._adapter is not None
+        fill, pipe = DRAWN_TOGETHER - len(seeds), self._adapter.pipe
+        embedded = embed_prompts(pipe, [*prompts, *prompts[-1:] * fill, *[NO_PROMPT] * DRAWN_TOGETHER])
+        side = self.settings.size_px // pipe.vae_scale_factor
+        shape = (pipe.unet.config.in_channels, side, side)
+        noise = torch.stack([seed_noise(seed, shape) for seed in [*seeds, *seeds[-1:] * fill]]).to(pipe.device)
+        latents = _denoise(pipe, noise, embedded, self.sampling, self.settings.precision)
+        return [decode_latent(pipe, latent, is_gray=is_gray) for latent in latents[: len(seeds)]]
+
+    def save(self, folder: Path) -> None:
+        """Copy the finished generator into another folder; the pretrained pipeline stays where it is.
+
+        Raises:
+            UsageError: there is none.
+        """
+        source = _folder_of(self.folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / GENERATOR_NAME, folder / GENERATOR_NAME)
+
+    @classmethod
+    def load(cls, folder: Path, sampling: SamplingSettings | None = None) -> Self:
+        """Return the finished generator of a folder.
+
+        Raises:
+            UsageError: there is none, or its pretrained pipeline is gone or another one now.
+        """
+        about = read_about(folder / GENERATOR_NAME)
+        if about is None:
+            raise UsageError("there is no finished generator in this folder: run `curaloop synthesize`, which trains one")
+        settings = GeneratorSettings(**about["settings"])
+        where = find_pipeline(settings.lora.pipeline, settings.lora.revision)
+        if hash_pipeline(where) != about["pipeline_sha256"]:
+            raise UsageError("the pretrained pipeline is not the one that this generator was trained with: bring that one back, or train again")
+        engine = cls(settings, sampling or SamplingSettings())
+        engine.folder, engine._adapter = folder, _open_adapter(where, settings)
+        engine._adapter.put(read_tensors(folder / GENERATOR_NAME))
+        return engine
+
+
+def _folder_of(folder: Path | None) -> Path:
+    if folder is None:
+        raise UsageError("this generator has learned nothing yet: fit it or load a finished one")
+    return folder
+
+
+def _check(examples: Examples, settings: GeneratorSettings) -> None:
+    """Raise `UsageError` unless images and prompt fit the settings."""
+    side, allowed = settings.size_px, {"label", *settings.conditions}
+    if examples.images.shape[1:3] != (side, side) or len(examples.images) != len(examples.conditions):
+        raise UsageError(f"images of shape {examples.images.shape} cannot be learned at {side} px: give square images of that side, one condition each")
+    if settings.base is not None:
+        raise UsageError("synthesis.generator.base is of no use to the engine lora, which starts from its pipeline: leave it out")
+    if unknown := sorted(keys_of(settings.lora.prompt) - allowed):
+        raise UsageError(f"synthesis.generator.lora.prompt names {unknown[0]!r}, which is no condition: add it to synthesis.generator.conditions")
+
+
+def _describe(examples: Examples, settings: GeneratorSettings, pipeline_sha256: str) -> dict[str, Any]:
+    """Return what a generator is, apart from its weights."""
+    prompts = sorted({write_prompt(settings.lora.prompt, condition) for condition in examples.conditions})
+    return {
+        "format": 2,
+        "engine": "lora",
+        "prompts": prompts,
+        "channels": 1 if examples.images.ndim == 3 else 3,
+        "size_px": settings.size_px,
+        "settings": learned_settings(settings),
+        "pipeline_sha256": pipeline_sha256,
+        "images_sha256": hashlib.sha256(examples.images.tobytes() + json.dumps(examples.conditions, sort_keys=True).encode()).hexdigest(),
+    }
+
+
+def _is_same(found: dict[str, Any] | None, about: dict[str, Any]) -> bool:
+    return found is not None and all(found.get(key) == value for key, value in about.items())
+
+
+def _open_adapter(where: Path, settings: GeneratorSettings) -> Adapter:
+    """Return the pipeline with new small matrices, which change nothing yet."""
+    import torch
+    from peft import LoraConfig
+
+    pipe = open_pipeline(where, choose_device(settings))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        rank = settings.lora.rank
+        pipe.unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=ATTENTION))
+    return Adapter(pipe)
+
+
+def _lessons(pipe: Any, examples: Examples, settings: GeneratorSettings, prompts: list[str]) -> tuple[Lessons, Any]:
+    """Return latents of the images and of their mirror images, numbers of prompt and label of each, and the `(P + 1, T, E)` prompts, the last one empty."""
+    import torch
+
+    images = examples.images if examples.images.ndim == 4 else np.repeat(examples.images[..., None], 3, axis=3)
+    stacked = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    variants = [stacked]
+    for name, axis in (("horizontal", -1), ("vertical", -2)):
+        variants += [variant.flip(axis) for variant in variants] if name in settings.flips else []
+    latents = torch.cat([encode_images(pipe, variant) for variant in variants])
+    labels, template = sorted(set(examples.labels)), settings.lora.prompt
+    numbers = [[prompts.index(write_prompt(template, condition)), labels.index(condition["label"])] for condition in examples.conditions]
+    return Lessons(latents, torch.tensor(numbers * len(variants)), torch.tensor([len(prompts), 0])), embed_prompts(pipe, [*prompts, NO_PROMPT])
+
+
+def _train(adapter: Adapter, taught: tuple[Lessons, Any], about: dict[str, Any], settings: GeneratorSettings, folder: Path, progress: Progress) -> int:
+    """Return the step that this call began with; afterwards the finished generator lies in `folder`."""
+    import torch
+
+    lessons, prompts = taught
+    average: Tensors = {name: parameter.detach().clone() for name, parameter in adapter.named_parameters()}
+    optimizer = torch.optim.AdamW([parameter for _, parameter in adapter.named_parameters()], lr=settings.learning_rate, weight_decay=0.01)
+    losses, unflipped = _restore(folder / CHECKPOINT_NAME, about, adapter, average, optimizer), settings.model_copy(update={"flips": ()})
+    first_step, weights = len(losses), class_weights(lessons.codes[:, 1], settings.balance)
+    for step in range(first_step, settings.steps):
+        batch = draw_batch(step, lessons, weights, unflipped)
+        losses.append(_step(adapter, optimizer, batch, prompts, learning_rate(step, settings), settings))
+        if losses[-1] != losses[-1]:
+            raise UsageError(f"training the generator diverged at step {step}: lower synthesis.generator.learning_rate, or set precision to fp32")
+        update_average(adapter, average, average_decay(step, settings))
+        if len(losses) % settings.checkpoint_steps == 0 and len(losses) < settings.steps:
+            write_tensors(pack_state(adapter, average, optimizer), about | {"losses": losses}, folder / CHECKPOINT_NAME)
+        progress(len(losses), settings.steps, "training the generator")
+    curve = "step,loss\n" + "".join(f"{step},{loss!r}\n" for step, loss in enumerate(losses))
+    write_bytes(curve.encode(), folder / LOSS_NAME)
+    write_tensors(average, about | {"parameters": sum(tensor.numel() for tensor in average.values())}, folder / GENERATOR_NAME)
+    (folder / CHECKPOINT_NAME).unlink(missing_ok=True)
+    return first_step
+
+
+def _restore(path: Path, about: dict[str, Any], adapter: Adapter, average: Tensors, optimizer: Any) -> list[float]:
+    """Put the checkpoint at `path` back, if it is one of this training, and return the losses until then."""
+    found = read_about(path)
+    if found is None or not _is_same(found, about):
+        return []
+    losses: list[float] = found["losses"]
+    unpack_state(read_tensors(path), len(losses), adapter, average, optimizer)
+    return losses
+
+
+def _step(adapter: Adapter, optimizer: Any, batch: Batch, prompts: Any, rate: float, settings: GeneratorSettings) -> float:
+    """Take one optimizer step and return its loss."""
+    import torch
+
+    loss = 0.0
+    for part in range(settings.accumulation):
+        piece = _loss(adapter.pipe, share_of(batch, part, settings.accumulation), prompts, settings.precision) / settings.accumulation
+        piece.backward()
+        loss += float(piece.item())
+    torch.nn.utils.clip_grad_norm_([parameter for _, parameter in adapter.named_parameters()], GRADIENT_NORM)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return loss
+
+
+def _loss(pipe: Any, batch: Batch, prompts: Any, precision: str) -> Any:
+    """Return the squared error of what the pipeline predicts, noise or v, weighted by min-SNR (Hang et al., 2023)."""
+    import torch
+    from diffusers import DDPMScheduler
+
+    schedule, device = DDPMScheduler.from_config(pipe.scheduler.config), pipe.device
+    clean, noise, timesteps = (values.to(device) for values in batch[:3])
+    is_velocity = schedule.config.prediction_type == "v_prediction"
+    wanted = schedule.get_velocity(clean, noise, timesteps) if is_velocity else noise
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        predicted = pipe.unet(schedule.add_noise(clean, noise, timesteps), timesteps, encoder_hidden_states=prompts[batch.codes[:, 0]]).sample
+    power = schedule.alphas_cumprod.to(device)[timesteps]
+    ratio = power / (1 - power)
+    weights = ratio.clamp(max=MIN_SNR_GAMMA) / (ratio + 1 if is_velocity else ratio)
+    return (weights * (predicted.float() - wanted).square().mean(dim=(1, 2, 3))).mean()
+
+
+def _denoise(pipe: Any, latents: Any, embedded: Any, sampling: SamplingSettings, precision: str) -> Any:
+    """Return `(B, L, s, s)` float32 latents made from noise; `embedded` holds the prompts, then the empty prompt for each."""
+    import torch
+    from diffusers import DPMSolverMultistepScheduler
+
+    scheduler = DPMSolverMultistepScheduler.from_config(pipe.scheduler.config, timestep_spacing="trailing")
+    scheduler.set_timesteps(sampling.steps)
+    for timestep in scheduler.timesteps:
+        with torch.autocast(pipe.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            predicted = pipe.unet(torch.cat([latents, latents]), timestep, encoder_hidden_states=embedded).sample.float()
+        wanted, free = predicted.chunk(2)
+        latents = scheduler.step(free + sampling.guidance_scale * (wanted - free), timestep, latents).prev_sample
+    return latents
