@@ -106,7 +106,9 @@ def test_grids_of_samples_show_how_it_learns(tmp_path: Path) -> None:
     assert first.generator_sha256 == second.generator_sha256
     pictures = sorted(path.name for path in (tmp_path / "shown").glob("*.png"))
     assert pictures == ["preview-000004.png", "preview-000008.png"]
-    assert cv2.imread(str(tmp_path / "shown" / pictures[0])).shape == (32, 256, 3)
+    grid = cv2.imread(str(tmp_path / "shown" / pictures[0]))
+    assert grid is not None
+    assert grid.shape == (32, 256, 3)
     shown.save(tmp_path / "copy")
     wanted = [Wanted({"label": "disc"}, 3)]
     assert (load_engine(tmp_path / "copy", FAST).sample(wanted, silent)[0] == plain.sample(wanted, silent)[0]).all()
