@@ -20,6 +20,10 @@ from validation.invariants import TrainingRows
 from validation.review.verdicts import read_verdicts, standing_answers
 
 INTAKE_SCHEMA = {"source": pl.String, "outcome": pl.String, "code": pl.String, "reason": pl.String, "files": pl.Int64}
+SCREENED = {"feature_distance": "memorization", "feature_threshold": "memorization", "pixel_distance": "memorization", "pixel_threshold": "memorization"}
+SCREENED |= {"power": "memorization", "power_class": "memorization", "probability": "class_agreement", "least": "class_agreement"}
+CANDIDATE_COLUMNS = ("task", "label", "generator", "seed", "image_id", "nearest", "screens", "verdict")
+CANDIDATES_SCHEMA = {name: pl.Int64 if name == "seed" else pl.String for name in CANDIDATE_COLUMNS} | dict.fromkeys(SCREENED, pl.Float64)
 
 
 def collect_evidence(project: Project, rows: pl.DataFrame, checks: tuple[CheckResult, ...], training: TrainingRows) -> dict[str, bytes]:
@@ -36,6 +40,7 @@ def collect_evidence(project: Project, rows: pl.DataFrame, checks: tuple[CheckRe
         "checks.json": _json([asdict(check) for check in checks]),
         "intake.csv": count_intake(project).write_csv().encode(),
         "review.json": _json(summarize_review(project)),
+        "candidates.csv": list_candidates(project).write_csv().encode(),
     }
     records = {sha: {"training_manifest_sha256": sha, "image_ids": sorted(ids)} for sha, ids in sorted(training.items()) if sha in behind}
     return files | {f"training-{sha}.json": _json(record) for sha, record in records.items()}
@@ -59,6 +64,27 @@ def count_intake(project: Project) -> pl.DataFrame:
     told = pl.read_parquet(project.intake).with_columns(pl.col("reason").str.replace_all(r"\d+(?:\.\d+){3,}", "(a UID)"))
     counted = told.group_by(keys).agg(files=pl.len().cast(pl.Int64)).sort(keys, nulls_last=True)
     return counted.cast(INTAKE_SCHEMA)  # type: ignore[arg-type]
+
+
+def list_candidates(project: Project) -> pl.DataFrame:
+    """Return every synthetic image that was drawn so far, with what its screens measured and what became of it.
+
+    `label` is the class that it was drawn for, `nearest` the train image that it is most like, `screens` those that it failed, `verdict` that of
+    the experts; an image that failed a screen was shown to nobody.
+    """
+    from curation.manifest import read_manifest
+
+    made = with_task(read_manifest(project.manifest).filter(pl.col("origin") == "synthetic"))
+    found, screens = pl.col("screens").str.json_path_match, ("memorization", "class_agreement")
+    failed = [pl.when(found(f"$.{name}.passed") == "false").then(pl.lit(name)) for name in screens]
+    table = made.with_columns(
+        label=pl.coalesce(pl.col("condition").str.json_path_match("$.label"), "label"),
+        generator=pl.col("generator_sha256").str.slice(0, 12),
+        nearest=found("$.memorization.nearest"),
+        verdict=pl.when(pl.col("readers").is_not_null()).then("verdict"),
+        **{name: found(f"$.{screen}.{name}").cast(pl.Float64) for name, screen in SCREENED.items()},
+    ).with_columns(screens=pl.concat_str(failed, separator=" ", ignore_nulls=True))
+    return table.select(*CANDIDATES_SCHEMA).cast(CANDIDATES_SCHEMA).sort("task", "label", "image_id")  # type: ignore[arg-type]
 
 
 def summarize_review(project: Project) -> dict[str, Any]:

@@ -68,11 +68,13 @@ def shorten(text: str, characters: int = 32) -> str:
     return text if len(text) <= characters else text[: characters - 1] + "…"
 
 
-def _text(x: float, y: float, content: str, kind: str = "", anchor: str = "start") -> str:
+def text(x: float, y: float, content: str, kind: str = "", anchor: str = "start") -> str:
+    """Return a line of text at a place; `anchor` is SVG's start, middle or end."""
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">{escape(content)}</text>'
 
 
-def _svg(parts: list[str], height: float, title: str) -> Markup:
+def svg(parts: list[str], height: float, title: str) -> Markup:
+    """Return the chart that holds these parts, `WIDTH` units wide."""
     drawn = f'<svg class="chart" viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'
     return Markup(drawn)  # noqa: S704 - every text above went through `escape`
 
@@ -91,16 +93,16 @@ def bar_chart(bars: Sequence[Bar], series: Sequence[tuple[str, str]], title: str
     for bar in bars:
         if bar.head:
             y += HEAD
-            parts.append(_text(0, y - 9, bar.head, "head"))
+            parts.append(text(0, y - 9, bar.head, "head"))
         if bar.is_ghost:
             y -= 5
         parts += _bar(bar, series, scale, y)
         y += ROW
-    return _svg(parts, y + 4, title)
+    return svg(parts, y + 4, title)
 
 
 def _bar(bar: Bar, series: Sequence[tuple[str, str]], scale: float, y: float) -> list[str]:
-    parts = [] if bar.is_ghost and not bar.label else [_text(GUTTER - 12, y + 18, shorten(bar.label), "label", "end")]
+    parts = [] if bar.is_ghost and not bar.label else [text(GUTTER - 12, y + 18, shorten(bar.label), "label", "end")]
     x, ghost = float(GUTTER), " ghost" if bar.is_ghost else ""
     top, tall = (y + 6, 10) if bar.is_ghost else (y + 4, 18)
     for (name, kind), value in zip(series, bar.values, strict=True):
@@ -117,7 +119,7 @@ def _bar(bar: Bar, series: Sequence[tuple[str, str]], scale: float, y: float) ->
             f"<title>target {bar.target:g}</title></line>"
         )
         edge = max(edge, tick)
-    parts.append(_text(edge + 8, top + tall / 2 + 4.5, bar.note, f"value{ghost}"))
+    parts.append(text(edge + 8, top + tall / 2 + 4.5, bar.note, f"value{ghost}"))
     return parts
 
 
@@ -129,9 +131,9 @@ def dot_chart(dots: Sequence[Dot], title: str) -> Markup:
     for dot in dots:
         if dot.head:
             y += HEAD
-            parts.append(_text(0, y - 9, dot.head, "head"))
+            parts.append(text(0, y - 9, dot.head, "head"))
         x = [left + (right - left) * value for value in (dot.value, dot.low, dot.high)]
-        parts.append(_text(GUTTER - 12, y + 16, shorten(dot.label), "label", "end"))
+        parts.append(text(GUTTER - 12, y + 16, shorten(dot.label), "label", "end"))
         parts.append(f'<line x1="{x[1]:.1f}" x2="{x[2]:.1f}" y1="{y + 12:.1f}" y2="{y + 12:.1f}" class="whisker {dot.series}"/>')
         if dot.chance is not None:
             middle = left + (right - left) * dot.chance
@@ -140,14 +142,14 @@ def dot_chart(dots: Sequence[Dot], title: str) -> Markup:
             )
         shape = 'r="5"' if dot.series == "now" else 'r="4"'
         parts.append(f'<circle cx="{x[0]:.1f}" cy="{y + 12:.1f}" {shape} class="dot {dot.series}"><title>{escape(dot.note)}</title></circle>')
-        parts.append(_text(WIDTH - 176, y + 16, dot.note, f"value {dot.series}"))
+        parts.append(text(WIDTH - 176, y + 16, dot.note, f"value {dot.series}"))
         y += step
     grid = []
     for tenth in (0, 0.25, 0.5, 0.75, 1.0):
         x0 = left + (right - left) * tenth
         grid.append(f'<line x1="{x0:.1f}" x2="{x0:.1f}" y1="{top - 6:.1f}" y2="{y + 2:.1f}" class="grid"/>')
-        grid.append(_text(x0, 14, f"{tenth:g}", "axis", "middle"))
-    return _svg(grid + parts, y + 8, title)
+        grid.append(text(x0, 14, f"{tenth:g}", "axis", "middle"))
+    return svg(grid + parts, y + 8, title)
 
 
 def column_chart(columns: Sequence[tuple[str, tuple[float, ...]]], series: Sequence[tuple[str, str]], title: str) -> Markup:
@@ -165,7 +167,7 @@ def column_chart(columns: Sequence[tuple[str, tuple[float, ...]]], series: Seque
             if value:
                 tip = f"<title>{escape(label)}: {escape(name)} {value:g}</title>"
                 parts.append(f'<rect x="{middle - width / 2:.1f}" y="{y:.1f}" width="{width:.1f}" height="{tall:.1f}" class="{kind}">{tip}</rect>')
-        parts.append(_text(middle, y - 6, f"{sum(values):g}", "value", "middle"))
-        parts.append(_text(middle, base + 18, label, "axis", "middle"))
+        parts.append(text(middle, y - 6, f"{sum(values):g}", "value", "middle"))
+        parts.append(text(middle, base + 18, label, "axis", "middle"))
     parts.append(f'<line x1="0" x2="{WIDTH}" y1="{base}" y2="{base}" class="base"/>')
-    return _svg(parts, height, title)
+    return svg(parts, height, title)

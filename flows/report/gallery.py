@@ -31,12 +31,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Shelf:
-    """The pictures of one class, real beside synthetic."""
+    """The pictures of one class: real ones, synthetic ones, and the real train image that each of those is nearest to."""
 
     task: str
     label: str
     real: tuple[Picture, ...]
     synthetic: tuple[Picture, ...]
+    nearest: tuple[Picture | None, ...]
     real_images: int
     synthetic_images: int
 
@@ -46,14 +47,24 @@ def draw_shelves(version: Version, rows: pl.DataFrame) -> list[Shelf]:
     labelled = with_task(rows.filter(pl.col("label").is_not_null()))
     made = (pl.col("origin") == "synthetic").sum()
     classes = labelled.group_by("task", "label").agg(made=made.cast(pl.Int64)).sort(-pl.col("made"), "task", "label").head(MOST_CLASSES)
-    return [_shelf(version, labelled.filter((pl.col("task") == task) & (pl.col("label") == label)), task, label) for task, label, *_ in classes.iter_rows()]
+    return [
+        _shelf(version, rows, labelled.filter((pl.col("task") == task) & (pl.col("label") == label)), task, label) for task, label, *_ in classes.iter_rows()
+    ]
 
 
-def _shelf(version: Version, rows: pl.DataFrame, task: str, label: str) -> Shelf:
+def _shelf(version: Version, every: pl.DataFrame, rows: pl.DataFrame, task: str, label: str) -> Shelf:
     real = rows.filter(pl.col("origin") == "acquired").sort(pl.col("split") != "train", "image_id")
     made = rows.filter(pl.col("origin") == "synthetic").sort("image_id")
     pictures = [tuple(_picture(version, row) for row in part.head(SHOWN).iter_rows(named=True)) for part in (real, made)]
-    return Shelf(task, label, pictures[0], pictures[1], real.height, made.height)
+    nearest = tuple(_nearest(version, every, screens) for screens in made.head(SHOWN)["screens"])
+    return Shelf(task, label, pictures[0], pictures[1], nearest, real.height, made.height)
+
+
+def _nearest(version: Version, rows: pl.DataFrame, screens: str | None) -> Picture | None:
+    """Return the real train image that the memorization screen found nearest, or None when this version does not hold it."""
+    memorization = json.loads(screens).get("memorization", {}) if screens else {}
+    found = rows.filter((pl.col("image_id") == memorization.get("nearest", "")) & (pl.col("origin") == "acquired"))
+    return _picture(version, found.row(0, named=True)) if found.height else None
 
 
 def _picture(version: Version, row: dict[str, Any]) -> Picture:

@@ -15,7 +15,8 @@ from curation.project import Project
 from curation.versions import Version, open_version
 from flows.harmonization import read_proof
 from flows.settings import Settings, read_settings
-from validation.evidence import INTAKE_SCHEMA
+from validation.evidence import CANDIDATES_SCHEMA, INTAKE_SCHEMA
+from validation.lift.rulings import EVIDENCE as LIFT
 
 if TYPE_CHECKING:
     from adaptation.compare import ModelDifference
@@ -37,6 +38,10 @@ class Material:
         parent_metrics: that of the version before.
         differences: the paired comparison of both models on the test images that both have seen; empty without two models.
         ledger: decisions up to this version.
+        candidates: every synthetic image that was drawn until then, with what its screens measured.
+        rounds: reports of `curaloop synthesize` about the generators behind these candidates, oldest first, with the pictures beside them.
+        lift: what the recipe demanded of the lift court, and what stayed out.
+        judgements: of the court, one a task.
         harmonization: the proof of `curaloop harmonize --report` on this version, else of a fine-tuning with ComBat, else empty.
     """
 
@@ -51,6 +56,10 @@ class Material:
     parent_metrics: dict[str, Any]
     differences: list[ModelDifference]
     ledger: list[dict[str, Any]]
+    candidates: pl.DataFrame
+    rounds: list[dict[str, Any]]
+    lift: dict[str, Any]
+    judgements: list[dict[str, Any]]
     harmonization: dict[str, Any]
 
 
@@ -61,7 +70,8 @@ def gather(project: Project, version: Version) -> Material:
     if release["parent"]:
         with open_version(project, release["parent"]) as parent:
             parent_rows = parent.manifest()
-    intake = _evidence(version, "intake.csv")
+    intake, candidates = _evidence(version, "intake.csv"), _evidence(version, "candidates.csv")
+    lift: dict[str, Any] = json.loads(_evidence(version, LIFT) or "{}")
     return Material(
         settings=read_settings(project.recipe_path),
         release=release,
@@ -74,8 +84,16 @@ def gather(project: Project, version: Version) -> Material:
         parent_metrics=_read_metrics(_newest_model(project, release["parent"])),
         differences=_compare(_newest_model(project, release["parent"]), _newest_model(project, version.name)),
         ledger=_ledger_until(project, release["ledger_head"]),
+        candidates=pl.read_csv(candidates, schema=CANDIDATES_SCHEMA) if candidates else pl.DataFrame(schema=CANDIDATES_SCHEMA),
+        rounds=_read_rounds(project),
+        lift=lift,
+        judgements=[json.loads(found) for task in _judged_tasks(lift) if (found := _evidence(version, f"lift-{task}.json"))],
         harmonization=read_proof(project, version.name) or _read_metrics(_newest_model(project, version.name)).get("harmonization", {}),
     )
+
+
+def _judged_tasks(lift: dict[str, Any]) -> list[str]:
+    return sorted({verdict["task"] for verdict in lift.get("verdicts", [])})
 
 
 def _evidence(version: Version, name: str) -> bytes:
@@ -84,6 +102,12 @@ def _evidence(version: Version, name: str) -> bytes:
         return version.read_file(f"evidence/{name}")
     except IntegrityError:
         return b""
+
+
+def _read_rounds(project: Project) -> list[dict[str, Any]]:
+    """Return what every round of synthesis reported, with the folder that its pictures lie in."""
+    paths = sorted(project.models.glob("generator-*/round-*.json"), key=lambda path: path.stat().st_mtime_ns)
+    return [json.loads(path.read_text()) | {"folder": path.parent} for path in paths]
 
 
 def _newest_model(project: Project, version: str | None) -> Path | None:

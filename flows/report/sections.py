@@ -13,6 +13,8 @@ from flows.report.charts import Bar, Dot, bar_chart, column_chart, dot_chart
 from flows.report.evidence import Evidence, EvidenceFile
 from flows.report.gallery import Shelf
 from flows.report.harmonization import describe_harmonization
+from flows.report.lift import describe_lift
+from flows.report.synthesis import describe_synthesis
 
 if TYPE_CHECKING:
     from flows.report.material import Material
@@ -28,7 +30,7 @@ MOST_BARS = 40
 MOST_GAPS = 20
 MADE_NOTE = (
     "Generators here are trained for minutes on a CPU unless the recipe says otherwise: they demonstrate the loop and are no claim about image quality. "
-    "Screens and readers decide which images stay."
+    "Screens, readers and the lift court decide which images stay."
 )
 
 
@@ -47,6 +49,8 @@ def describe(material: Material, evidence: Evidence, shelves: list[Shelf]) -> di
         **_intake(material, evidence, files),
         **_gaps(material, evidence, files),
         **_gallery(material, evidence, files, shelves),
+        **describe_synthesis(material, evidence, files),
+        **describe_lift(material, evidence, files),
         **_review(material, evidence, files),
         **_model(material, evidence, files),
         **describe_harmonization(material, evidence, files),

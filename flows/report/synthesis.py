@@ -1,0 +1,98 @@
+"""The section that shows what was drawn, what the screens measured on it, and what those screens find when copies are planted."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from flows.report.evidence import Evidence, EvidenceFile
+from flows.report.forest import Mark, strip_chart
+
+if TYPE_CHECKING:
+    from flows.report.material import Material
+
+NUMBERS = ("drawn", "near-copies", "wrong class", "shown to experts", "accepted", "rejected", "planted copies found", "of this class")
+FIGURES = ("fid", "kid", "kid_low", "kid_high", "precision", "recall", "density", "coverage", "ms_ssim")
+
+
+def describe_synthesis(material: Material, evidence: Evidence, files: dict[str, EvidenceFile]) -> dict[str, Any]:
+    """Return what the template asks for about the candidates; without any, empty tables."""
+    found = material.candidates
+    files["candidates"] = evidence.add_table("candidates", found, "every synthetic image that was drawn, with what its screens measured")
+    heads = found.select("task", "label").unique().sort("task", "label").iter_rows()
+    known = set(found["generator"].drop_nulls())
+    rounds = {one["task"]: one for one in material.rounds if (one["generator_sha256"] or "")[:12] in known}
+    fidelity = list_fidelity(list(rounds.values()))
+    files["fidelity"] = evidence.add_table("fidelity", fidelity, "fidelity and variety of the newest round of each task, beside held-out real images")
+    return {
+        "fidelity": fidelity,
+        "fidelity_numbers": [name for name in fidelity.columns if fidelity[name].dtype == pl.Float64],
+        "strips": [strip for one in rounds.values() for strip in read_strips(one["folder"])],
+        "candidates": count_candidates(found),
+        "candidate_numbers": list(NUMBERS),
+        "distance_charts": [(task, label, draw_distances(found.filter(task=task, label=label))) for task, label in heads],
+    }
+
+
+def count_candidates(found: pl.DataFrame) -> pl.DataFrame:
+    """Return one row a class: how many were drawn, stopped, shown and judged, and the share of planted copies that the screen found."""
+    failed = pl.col("screens").fill_null("").str.contains
+    stopped = pl.col("screens").fill_null("") != ""
+    return (
+        found.group_by("task", "label")
+        .agg(
+            pl.len().alias(NUMBERS[0]),
+            failed("memorization").sum().alias(NUMBERS[1]),
+            failed("class_agreement").sum().alias(NUMBERS[2]),
+            (~stopped).sum().alias(NUMBERS[3]),
+            (pl.col("verdict") == "accepted").sum().alias(NUMBERS[4]),
+            ((pl.col("verdict") == "rejected") & ~stopped).sum().alias(NUMBERS[5]),
+            pl.col("power").mean().round(3).alias(NUMBERS[6]),
+            pl.col("power_class").mean().round(3).alias(NUMBERS[7]),
+        )
+        .sort("task", "label")
+    )
+
+
+def draw_distances(found: pl.DataFrame) -> Any:
+    """Return a strip of marks: how far each candidate is from the nearest train image, with the limit below which it counts as a copy."""
+    shown = found.filter(pl.col("feature_distance").is_not_null())
+    if shown.is_empty():
+        return None
+    marks = [
+        Mark(distance, "no" if "memorization" in (failed or "") else "synthetic", f"seed {seed}: {distance:.4f}")
+        for distance, failed, seed in shown.select("feature_distance", "screens", "seed").sort("feature_distance").iter_rows()
+    ]
+    limit = shown["feature_threshold"].drop_nulls()
+    return strip_chart(marks, float(limit[-1]) if len(limit) else None, "cosine distance to the nearest train image")
+
+
+def list_fidelity(rounds: list[dict[str, Any]]) -> pl.DataFrame:
+    """Return two rows a class: the figures of its synthetic images, and of real ones held out, from equally many images."""
+    rows = [
+        {"task": one["task"], "class": label, "images": kind.replace("_", " "), **{name: measured.get(name) for name in FIGURES}, "caution": about["caution"]}
+        for one in rounds
+        for label, about in sorted(one["fidelity"].items())
+        for kind in ("synthetic", "held_out")
+        for measured in (about[kind],)
+    ]
+    texts = dict.fromkeys(("task", "class", "images"), pl.String)
+    return pl.DataFrame(rows, schema={**texts, **dict.fromkeys(FIGURES, pl.Float64), "caution": pl.String})
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One image on its way from noise: a data URI and the class that was asked for."""
+
+    label: str
+    uri: str
+
+
+def read_strips(folder: Path) -> list[Strip]:
+    """Return the denoising strips that lie beside a generator."""
+    found = sorted(folder.glob("strip-*.png"))
+    return [Strip(path.stem.removeprefix("strip-"), "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()) for path in found]
