@@ -35,7 +35,7 @@ class PlainTraining:
         timesteps = torch.randint(0, self.scheduler.config.num_train_timesteps, (len(clean),)).long()
         predicted = self.network(self.scheduler.add_noise(clean, noise, timesteps), timesteps, labels).sample
         loss = torch.nn.functional.mse_loss(predicted, self.scheduler.get_velocity(clean, noise, timesteps))
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch does not type it
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
         self.rates.step()

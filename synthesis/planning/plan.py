@@ -198,7 +198,7 @@ def count_views(images: dict[str, int], balance: float, draws: int) -> int:
     Example:
         Classes of 90 and 10 images and 1,000 draws: 10 with balance 0, 50 with balance 1.
     """
-    weights = {label: number ** (1 - balance) for label, number in images.items()}
+    weights: dict[str, float] = {label: float(number) ** (1 - balance) for label, number in images.items()}
     return max(round(draws * weights[label] / sum(weights.values()) / number) for label, number in images.items())
 
 
