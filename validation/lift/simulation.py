@@ -26,7 +26,7 @@ SPACES: tuple[Space, ...] = ("features", "images")
 
 RARE = "rare"
 CLASSES = ("bar", "disc", RARE)
-PATIENTS = {"train": {"bar": 150, "disc": 150, RARE: 6}, "val": {"bar": 60, "disc": 60, RARE: 40}, "test": {"bar": 120, "disc": 120, RARE: 100}}
+PATIENTS = {"train": {"bar": 150, "disc": 150, RARE: 6}, "val": {"bar": 60, "disc": 60, RARE: 60}, "test": {"bar": 120, "disc": 120, RARE: 150}}
 SYNTHETIC = {"bar": 40, "disc": 40, RARE: 50}
 AUGMENTED = 5
 DIMENSIONS = 64
@@ -63,9 +63,9 @@ class World:
     def stamp(self, raw: Raw) -> Raw:
         """Return the images with the mark of their source: an offset, or a checkerboard of 2 px."""
         if self.space == "features":
-            return raw + MARK * self.mark
+            return np.asarray(raw + MARK * self.mark)
         rows, columns = np.indices((SIDE_PX, SIDE_PX))
-        return raw + 12.0 * (1 - 2 * ((rows + columns) % 2))
+        return np.asarray(raw + 12.0 * (1 - 2 * ((rows + columns) % 2)))
 
     def encode(self, raw: Raw) -> Features:
         """Return `(N, F)` float32: the features themselves, or a coarse image beside the power at each spatial frequency."""
