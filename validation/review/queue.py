@@ -95,7 +95,8 @@ def _unlabelled(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _candidates(rows: pl.DataFrame) -> pl.DataFrame:
     rows = rows.filter(pl.col("origin") == "synthetic", pl.col("screens").map_elements(passed_screens, return_dtype=pl.Boolean, skip_nulls=False))
-    return rows.with_columns(_weight=pl.lit(1.0), _reason=pl.lit("synthetic candidate that passed the screens"))
+    weight = pl.col("screens").map_elements(priority_of, return_dtype=pl.Float64, skip_nulls=False)
+    return rows.with_columns(_weight=weight, _reason=pl.lit("synthetic candidate that passed the screens"))
 
 
 def _suspicious(labelled: pl.DataFrame) -> pl.DataFrame:
@@ -114,6 +115,13 @@ def passed_screens(screens: str | None) -> bool:
         return False
     parts = [found, *(part for part in found.values() if isinstance(part, dict))]
     return all(part.get("passed") is not False for part in parts)
+
+
+def priority_of(screens: str | None) -> float:
+    """Return the place that the reward model of experts' verdicts gives a candidate, 1 without one."""
+    found: Any = json.loads(screens) if screens else {}
+    reward = found.get("reward") if isinstance(found, dict) else None
+    return float(reward.get("priority", 1.0)) if isinstance(reward, dict) else 1.0
 
 
 def _lane(rows: pl.DataFrame, route: str, most: int) -> list[Queued]:
