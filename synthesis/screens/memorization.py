@@ -3,8 +3,9 @@
 A candidate's distances to the train images are compared with those that real patients have: train patients are held out in turn, and their images
 measured against everybody else's (the null). So the screen is fitted on train only, and val is left for counting false alarms. Four distances are taken
 (`distances`), since a copy that one of them misses is still a patient's image. Each is divided by a low quantile of its null; the smallest quotient
-is the image's score, and the threshold is the recipe's quantile of that score in the null: of the image's own class where the class is large
-enough to have such a quantile, because classes differ in how alike their patients are and rare ones are memorized first; else of all classes.
+is the image's score, and the threshold is the recipe's quantile of that score in the null of the image's own class, because classes differ in how
+alike their patients are, and rare ones are memorized first. A class too small to have such a quantile takes its smallest score, or that of all
+classes where it is lower; what such a screen is worth, the power of that class says.
 
 A screen that finds nothing is worth nothing: `measure_power` plants known copies of train images, by class and by kind.
 """
@@ -84,9 +85,14 @@ def fit_memorization(images: Sequence[Pixels], features: Floats, groups: Sequenc
     null = measure([images[at] for at in held], features[held], references, [groups[at] for at in held]).distances
     scales = np.array([_quantile(column, quantile / len(DISTANCES), least) for column, least in zip(null.T, LEAST, strict=True)], np.float32)
     scores, named = (null / scales).min(axis=1), np.asarray(labels)[held]
-    thresholds = {"": _quantile(scores, quantile, 0.0)}
-    thresholds |= {str(label): _quantile(own, quantile, 0.0) for label in np.unique(named) if len(own := scores[named == label]) * quantile >= 1}
-    return MemorizationScreen(references, scales, thresholds)
+    overall = _quantile(scores, quantile, 0.0)
+    return MemorizationScreen(references, scales, {"": overall} | {str(label): _own(scores[named == label], quantile, overall) for label in np.unique(named)})
+
+
+def _own(scores: Floats, quantile: float, overall: float) -> float:
+    """Return the threshold of one class: its quantile; of a class too small to have one, its smallest score, but never more than that of all classes."""
+    own = _quantile(scores, quantile, 0.0)
+    return own if len(scores) * quantile >= 1 else min(own, overall)
 
 
 def _hold_out(labels: Sequence[str]) -> list[int]:
@@ -122,7 +128,7 @@ class Power:
         all_kinds: over all copies.
         by_kind: for each way of copying.
         false_alarms: real images of val patients of the class that are called; None when val has none.
-        own_threshold: whether the class was large enough to have its own threshold.
+        threshold: of the score of the class; about 1 for all classes together, lower where its patients are more alike.
     """
 
     label: str
@@ -130,7 +136,7 @@ class Power:
     all_kinds: Rate
     by_kind: dict[str, Rate]
     false_alarms: Rate | None
-    own_threshold: bool
+    threshold: float
 
 
 def measure_power(
@@ -148,4 +154,4 @@ def measure_power(
     overall = pool(rates.values())
     if overall is None:
         return None
-    return Power(label, max(found.of for found in rates.values()), overall, rates, rate(screen.called(*unseen, label)), label in screen.thresholds)
+    return Power(label, max(found.of for found in rates.values()), overall, rates, rate(screen.called(*unseen, label)), round(screen.thresholds[label], 4))
