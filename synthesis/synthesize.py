@@ -26,6 +26,7 @@ from synthesis.engines.loading import open_engine
 from synthesis.fidelity import ClassFidelity, measure_round
 from synthesis.generator import generator_sha256, is_first_process, learned_settings, read_base
 from synthesis.grids import draw_grid
+from synthesis.label_maps import read_masks
 from synthesis.network import torch_threads
 from synthesis.planning.keeping import say_shortage
 from synthesis.recipe import SynthesisSettings
@@ -129,7 +130,7 @@ def synthesize(
         return SynthesisReport(skipped=reason, task=settings.task, train_images=usable.height, seconds=time.monotonic() - began)
     with torch_threads(threads):
         train = load_training_set(project, usable, settings)
-        engine, trained = _train(train, folder, learning, tell)
+        engine, trained = _train(project, train, folder, learning, tell)
         if not is_first_process():
             return SynthesisReport(skipped="this process helped to train; the first one draws and stores the candidates", task=settings.task)
         return _make_candidates(_Round(project, settings, rows, train, engine, trained, folder, verdicts), requests, remember(embed), tell, began)
@@ -262,12 +263,14 @@ def _show(made: list[Pixels], wanted: list[Wanted], settings: SynthesisSettings)
     return Drawn([as_picture(volume) for volume in made], wanted, made) if settings.generator.engine == "volume" else Drawn(made, wanted)
 
 
-def _train(train: TrainingSet, folder: Path, settings: SynthesisSettings, progress: Progress) -> tuple[Engine, GeneratorReport]:
+def _train(project: Project, train: TrainingSet, folder: Path, settings: SynthesisSettings, progress: Progress) -> tuple[Engine, GeneratorReport]:
     """Put the training rows on record, then train or go on."""
     if is_first_process():
         write_training_rows(train.rows, folder)
-    engine = open_engine(settings)
-    return engine, engine.fit(train.examples(settings.generator.conditions), folder, progress)
+    engine, examples = open_engine(settings), train.examples(settings.generator.conditions)
+    if engine.needs_parents:
+        examples = examples._replace(masks=read_masks(project, train.rows, settings.generator.size_px))
+    return engine, engine.fit(examples, folder, progress)
 
 
 def _picture(train: TrainingSet, drawn: Drawn, passed: list[bool]) -> Pixels:

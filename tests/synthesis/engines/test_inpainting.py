@@ -97,6 +97,16 @@ def test_masks_of_a_training_come_from_label_maps_and_grow() -> None:
     assert lesson_masks(examples._replace(masks=None), InpaintingSettings(mask="ellipse")).shape == (16, 16, 16)
 
 
+def test_label_maps_of_parents_are_kept_with_the_generator(tmp_path: Path) -> None:
+    """A wish without a mask changes the parent inside its label map only, also when the generator is loaded from its folder."""
+    examples = spots(2)
+    InpaintingDiffusion(settings("fill"), SAMPLING).fit(examples, tmp_path, silent)
+    asked = wishes(examples, "bright")[1]
+    drawn = load_engine(tmp_path, SAMPLING).sample([asked._replace(mask=None), asked], silent)
+    assert (drawn[0] == drawn[1]).all()
+    assert (drawn[0] != asked.parent).any()
+
+
 def test_what_is_inside_the_mask_is_not_shown() -> None:
     """The network sees zeros and a one where the finding was, the image elsewhere."""
     images, masks = np.full((2, 3, 4, 4), 0.5, np.float32), np.zeros((2, 4, 4), np.uint8)

@@ -1,0 +1,32 @@
+"""Label maps of train images as masks: where the finding is that an engine may replace."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from curation.pixels import decode
+from curation.project import Project
+from curation.shards import Place, ShardReader
+from synthesis.training_set import make_square
+
+
+def read_masks(project: Project, rows: pl.DataFrame, size_px: int) -> npt.NDArray[np.uint8] | None:
+    """Return `(N, S, S)` uint8 in the order of the rows: 1 where a 2-D image's label map has any label, all 0 without a map; None when no row has one.
+
+    Args:
+        project: its shards hold the maps.
+        rows: of 2-D images.
+        size_px: S; the middle square is taken, as of the images.
+    """
+    if rows["label_map_offset"].is_null().all():
+        return None
+    masks = np.zeros((rows.height, size_px, size_px), np.uint8)
+    places = rows.select("shard", "label_map_offset", "label_map_size_bytes")
+    with ShardReader(*project.shard_folders()) as shards:
+        for number, (shard, offset, size) in enumerate(places.iter_rows()):
+            if offset is not None:
+                labelled = decode(shards.read(Place(shard, offset, size)), ".nii.gz")[0] != 0
+                masks[number] = make_square(255 * labelled.astype(np.uint8), size_px, 1) >= 128
+    return masks
