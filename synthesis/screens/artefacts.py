@@ -92,8 +92,8 @@ def checkerboard(image: Pixels) -> float:
     Transposed convolutions and pixel shuffles leave one (Odena et al. 2016).
     """
     power, radius = _power(image)
-    middle = image.shape[0] // 2
-    peaks = [power[middle, 0], power[0, middle], power[0, 0]] if image.shape[0] % 2 == 0 else [power[0, middle], power[middle, 0]]
+    peaks = [power[image.shape[0] // 2, 0], power[0, image.shape[1] // 2]]
+    peaks += [power[0, 0]] if image.shape[0] % 2 == 0 == image.shape[1] % 2 else []
     return float(np.log10((max(peaks) + 1e-3) / (np.median(power[radius > 0.75]) + 1e-3)))
 
 
