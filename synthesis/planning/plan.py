@@ -19,6 +19,8 @@ GAIN = 0.75
 LAYOUT_GAIN = 0.95
 BALANCES = tuple(tenths / 10 for tenths in range(10, -1, -1))
 TRIAL_STEPS = 2
+UNCOUNTED = ("volume", "lora")
+"""Engines whose networks are not counted by shapes."""
 BUSY = 0.8
 """Share of the wall time that a thread computes; below it somebody else has the core."""
 
@@ -126,7 +128,7 @@ def _fit_memory(plan: Plan, recipe: GeneratorSettings) -> Plan:
     """Compute a batch in parts when, by its shapes, it would not fit in half of the memory (of a GPU: in four fifths)."""
     room = 0.8 * plan.machine.gpu_memory_gb if plan.machine.gpus else 0.5 * plan.machine.memory_gb
     whole = plan.generator
-    if plan.preset == "recipe" or "accumulation" in recipe.model_fields_set or whole.engine == "volume":
+    if plan.preset == "recipe" or "accumulation" in recipe.model_fields_set or whole.engine in UNCOUNTED:
         return plan
     parts = [number for number in range(1, whole.batch_size + 1) if whole.batch_size % number == 0]
     for number in parts:
@@ -228,11 +230,14 @@ def _state_costs(plan: Plan, settings: SynthesisSettings, progress: Progress) ->
     generator, trial = plan.generator, _trial_of(plan)
     seconds_image = time_sampling(generator, settings.sampling, plan.data.channels, tuple(plan.data.images), plan.threads)
     steps = generator.steps if generator.base is None else generator.low_shot_steps
-    counted = count_step(generator, plan.data.channels, len(plan.data.images)).peak_gb if generator.engine != "volume" else None
+    counted = None if generator.engine in UNCOUNTED else count_step(generator, plan.data.channels, len(plan.data.images)).peak_gb
+    packing = 0.0
+    if trial.autoencoder_step is not None and generator.base is None:
+        packing = trial.autoencoder_step * (generator.volume if generator.engine == "volume" else generator.latent).steps
     plan = replace(
         plan,
         most_views=count_views(plan.data.images, generator.balance, steps * generator.batch_size),
-        minutes_training=round(steps * trial.seconds_step / 60, 1),
+        minutes_training=round((steps * trial.seconds_step + packing) / 60, 1),
         minutes_sampling=round(settings.candidates * seconds_image / 60, 1),
         peak_gb=None if trial.peak_gb is None else round(trial.peak_gb, 2),
         counted_gb=None if counted is None else round(counted, 2),
@@ -249,8 +254,6 @@ def _warn(plan: Plan, settings: SynthesisSettings, trial: Trial) -> list[str]:
         found.append(f"near-copies are likely: an image is looked at {plan.most_views:,} times; {evidence.VIEWS}")
     if (share := trial.cpu_seconds_step / (trial.seconds_step * trial.threads)) < BUSY and not plan.machine.gpus:
         found.append(f"other processes are using these cores: a step got {share:.0%} of the time of its {trial.threads}; on free cores it is faster")
-    if plan.generator.engine in ("latent", "volume"):
-        found.append("the autoencoder, which is trained before, is not in the minutes")
     if (preset := PRESETS.get(plan.preset)) and not preset.is_measured:
         found.append("this preset was sized by counting and never trained by its makers: watch memory and samples")
     if preset and preset.gpus > 1:

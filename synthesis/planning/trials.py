@@ -41,6 +41,7 @@ class Trial:
         fastest_step: the shortest of them, which other processes disturbed least.
         cpu_seconds_step: median CPU time of all threads.
         peak_gb: GiB of this process, or of its GPU, at its peak; None where the system does not tell.
+        autoencoder_step: median wall time of a step of the autoencoder that is trained before; None where there is none.
     """
 
     threads: int
@@ -51,33 +52,44 @@ class Trial:
     fastest_step: float
     cpu_seconds_step: float
     peak_gb: float | None
+    autoencoder_step: float | None = None
 
 
 def time_training(generator: GeneratorSettings, channels: int, classes: tuple[str, ...], threads: int, steps: int = 2) -> Trial:
     """Train for `steps` steps after one that warms up, in a folder that is thrown away, and return what they cost."""
-    marks: list[tuple[float, float]] = []
+    marks: dict[str, list[tuple[float, float]]] = {}
 
     def note(done: int, total: int, what: str) -> None:  # noqa: ARG001
-        marks.append((time.perf_counter(), time.process_time()))
+        marks.setdefault(what, []).append((time.perf_counter(), time.process_time()))
 
-    short = generator.model_copy(update={"steps": steps + 1, "checkpoint_steps": 10**9, "preview_steps": 0, "base": None})
+    short = _shortened(generator, steps + 1)
     examples = _noise_examples(short, channels, classes)
     with torch_threads(threads), TemporaryDirectory() as folder, _peak_of_process() as peak:
         _open(short).fit(examples, Path(folder), note)
-    walls, cpus = (np.diff([mark[part] for mark in marks[-steps - 1 :]]).tolist() for part in (0, 1))
+    walls, cpus = np.diff(np.array(marks["training the generator"]), axis=0).T.tolist()
+    packing = np.diff(np.array(marks.get("training the autoencoder", [])), axis=0)
     return Trial(
-        threads, short.precision, short.layout, short.batch_size, statistics.median(walls), min(walls), statistics.median(cpus), peak[0] if peak else None
+        threads=threads,
+        precision=short.precision,
+        layout=short.layout,
+        batch_size=short.batch_size,
+        seconds_step=statistics.median(walls),
+        fastest_step=min(walls),
+        cpu_seconds_step=statistics.median(cpus),
+        peak_gb=peak[0] if peak else None,
+        autoencoder_step=float(np.median(packing[:, 0])) if packing.size else None,
     )
 
 
 def time_sampling(generator: GeneratorSettings, sampling: SamplingSettings, channels: int, classes: tuple[str, ...], threads: int) -> float:
     """Return the seconds that drawing one image would take: two denoising steps of a full batch are timed, the rest is multiplied."""
-    short = generator.model_copy(update={"steps": 1, "checkpoint_steps": 10**9, "preview_steps": 0, "base": None})
-    two = sampling.model_copy(update={"steps": 2})
-    wanted = [Wanted({"label": classes[0]}, seed) for seed in range(DRAWN)]
+    short, two = _shortened(generator, 1), sampling.model_copy(update={"steps": 2})
+    examples = _noise_examples(short, channels, classes)
+    parent = {"parent": examples.images[1], "parent_id": examples.image_ids[1]}
     with torch_threads(threads), TemporaryDirectory() as folder:
         engine = _open(short, two)
-        engine.fit(_noise_examples(short, channels, classes), Path(folder), silent)
+        engine.fit(examples, Path(folder), silent)
+        wanted = [Wanted({"label": classes[0]}, seed, **(parent if engine.needs_parents else {})) for seed in range(DRAWN)]  # type: ignore[arg-type]
         began = time.perf_counter()
         engine.sample(wanted, silent)
         return (time.perf_counter() - began) * (sampling.steps / two.steps) / DRAWN
@@ -87,10 +99,18 @@ def _open(generator: GeneratorSettings, sampling: SamplingSettings | None = None
     return open_engine(SynthesisSettings(generator=generator, sampling=sampling or SamplingSettings()))
 
 
+def _shortened(generator: GeneratorSettings, steps: int) -> GeneratorSettings:
+    """Return settings of a training of a few steps that leaves nothing on the way; an autoencoder gets as many."""
+    packing = {name: getattr(generator, name).model_copy(update={"steps": steps}) for name in ("latent", "volume")}
+    return generator.model_copy(update={"steps": steps, "checkpoint_steps": 10**9, "preview_steps": 0, "base": None, **packing})
+
+
 def _noise_examples(generator: GeneratorSettings, channels: int, classes: tuple[str, ...]) -> Examples:
-    """Return two noise images a class."""
+    """Return two noise images a class; the second one shows the second class."""
     number, size = 2 * len(classes), generator.size_px
     shape = (number, size, size, 3) if channels == 3 else (number, size, size)
+    if generator.engine == "volume":
+        shape = (number, generator.volume.slices, size, size)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     names = tuple(f"{position:032x}" for position in range(number))
     return Examples(images, tuple({"label": label} for label in classes * 2), names, names)

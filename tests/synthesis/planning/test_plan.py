@@ -127,6 +127,16 @@ def test_a_trial_tells_time_and_memory() -> None:
     assert time_sampling(tiny_generator(), SamplingSettings(steps=4), 1, ("a",), 1) > 0
 
 
+@pytest.mark.parametrize("engine", ["latent", "inpainting"])
+def test_other_engines_are_timed_through_the_same_interface(engine: str) -> None:
+    """The autoencoder's steps are timed by themselves; an engine that changes parents gets some."""
+    settings = tiny_generator(engine=engine, size_px=32, latent={"channels": (8, 8), "batch_size": 4})
+    trial = time_training(settings, 3, ("a", "b"), 1)
+    assert trial.seconds_step > 0
+    assert (trial.autoencoder_step is not None) == (engine == "latent")
+    assert time_sampling(settings, SamplingSettings(steps=4), 3, ("a", "b"), 1) > 0
+
+
 def test_memory_is_counted_from_shapes() -> None:
     """Twice the images keep twice the activations; parts of a batch keep a part; weights are those of the network."""
     from synthesis.network import build_network
