@@ -47,7 +47,7 @@ def hold_court(
     """Return the court's judgement over the cases, as plain values; it is kept in a file."""
     path = study.work / "court" / f"{name}.json"
     if not path.exists():
-        settings = LiftSettings(seeds=study.seeds, draws=study.resamples)
+        settings = LiftSettings(seeds=study.seeds, steps=study.court_steps, draws=study.resamples)
         pairs = [
             (make_cohort(pictures, features, augmented, case.cut), Batch(case.features, np.array(case.labels), case.screened, case.accepted)) for case in cases
         ]

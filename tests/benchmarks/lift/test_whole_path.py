@@ -83,7 +83,7 @@ def test_the_whole_path_writes_a_table_and_goes_on_where_it_stopped(tmp_path: Pa
     images, table = a_folder(tmp_path, {"nv": 30, "mel": 25, "df": 20})
     words = f"--images {images} --table {table} --work {tmp_path / 'work'} --label dx --patient patient_id --rare df --lesions 6 --val-groups 5 --draws 1"
     words += " --size-px 16 --full-px 24 --channels 8 16 --base-steps 2 --base-batch 4 --low-shot-steps 2 --low-shot-batch 4 --most-samples 6"
-    words += " --common-samples 3 --sampling-steps 2 --augmentations 1 --seeds 1 --resamples 100 --edit-mask whole --subgroups sex"
+    words += " --common-samples 3 --sampling-steps 2 --augmentations 1 --seeds 1 --resamples 100 --court-steps 20 --planted 3 --edit-mask whole --subgroups sex"
     assert main(words.split()) == 0, capsys.readouterr().err
     rows = json.loads((tmp_path / "work" / "table.json").read_text())
     assert {(row["arm"], row["label"]) for row in rows} >= {("free", "df"), ("edits", "df")}
