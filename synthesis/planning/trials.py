@@ -89,7 +89,7 @@ def time_sampling(generator: GeneratorSettings, sampling: SamplingSettings, chan
     with torch_threads(threads), TemporaryDirectory() as folder:
         engine = _open(short, two)
         engine.fit(examples, Path(folder), silent)
-        wanted = [Wanted({"label": classes[0]}, seed, **(parent if engine.needs_parents else {})) for seed in range(DRAWN)]  # type: ignore[arg-type]
+        wanted = [Wanted({"label": classes[0]}, seed, **(parent if engine.needs_parents else {})) for seed in range(DRAWN)]
         began = time.perf_counter()
         engine.sample(wanted, silent)
         return (time.perf_counter() - began) * (sampling.steps / two.steps) / DRAWN
