@@ -119,6 +119,18 @@ def test_accepted_images_that_no_cell_counts_still_count_for_their_class(tmp_pat
     assert synthesize(project, tiny_synthesis(), gaps, embed_phantoms).skipped.startswith("enough candidates")
 
 
+def test_a_generator_of_the_project_serves_as_base(tmp_path: Path) -> None:
+    """Its folder is named from where the recipe lies; the new generator takes the few steps from a base and lies in a folder of its own."""
+    project = a_phantom_project(tmp_path)
+    synthesize(project, tiny_synthesis(), a_gap_table(missing=1), embed_phantoms)
+    base = next(project.models.glob("generator-*")).relative_to(project.root)
+    settings = tiny_synthesis(generator=tiny_generator(base=base, low_shot_steps=2))
+    report = synthesize(project, settings, a_gap_table(missing=3), embed_phantoms)
+    assert (report.steps, report.first_step, report.requested) == (2, 0, {"disc": 2})
+    assert len([*project.models.glob("generator-*")]) == 2
+    assert set(candidates_of(project).filter(generator_sha256=report.generator_sha256)["recipe_sha256"]) == {settings.sha256()}
+
+
 def test_other_train_rows_are_another_generator(tmp_path: Path) -> None:
     """A label that an expert changed begins a new training."""
     project = a_phantom_project(tmp_path)

@@ -66,6 +66,23 @@ def test_labels_are_dropped_at_the_wanted_rate() -> None:
     assert (batch.codes[:, 0] == 2).float().mean().item() == pytest.approx(0.25, abs=0.04)
 
 
+def test_other_columns_are_dropped_by_themselves_too() -> None:
+    """A label may stand with an unknown sex; a dropped label takes the sex with it."""
+    examples = training_examples(6, sex=("F", "M") * 6)
+    lessons = make_lessons(examples, read_vocabulary(examples.conditions, ("sex",)))
+    codes = draw_batch(0, lessons, class_weights(lessons.codes[:, 0], 1.0), tiny_generator(label_drop=0.25, batch_size=2000)).codes
+    no_label, no_sex = codes[:, 0] == 2, codes[:, 1] == 5
+    assert no_sex[no_label].all()
+    assert (no_sex & ~no_label).float().mean().item() == pytest.approx(0.75 * 0.25, abs=0.04)
+
+
+def test_offset_noise_moves_the_mean_of_an_image() -> None:
+    """Its standard deviation over images is that of the offset, where plain noise has 1/16 at 16 × 16 pixels."""
+    lessons, weights = the_lessons()
+    spreads = [draw_batch(0, lessons, weights, tiny_generator(noise_offset=offset, batch_size=500)).noise.mean(dim=(2, 3)).std() for offset in (0.0, 0.5)]
+    assert [float(spread) for spread in spreads] == pytest.approx([1 / 16, (0.25 + 1 / 256) ** 0.5], rel=0.1)
+
+
 def test_the_learning_rate_rises_then_falls() -> None:
     """It depends on the step only."""
     settings = tiny_generator(steps=1000, learning_rate=1e-3)
