@@ -1,0 +1,62 @@
+"""What the screens of a round found, and what they find when the fault is planted: part of the section on synthesis."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from flows.report.charts import Dot, dot_chart
+
+ARTEFACTS = ("probe", "residue", "checkerboard", "border", "colour")
+SWAPS = ("real called so", "with the source", "increase", "increase_low", "increase_high")
+
+
+def describe_screens(rounds: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what the template asks for about the screens, from the newest round of each task; empty where a round did not measure them."""
+    told = [(one["task"], one["screens"]) for one in rounds if one.get("screens")]
+    powers = [(task, power) for task, screens in told for power in screens.get("memorization", ())]
+    shortcuts = [(task, shortcut) for task, screens in told for shortcut in screens.get("shortcut", ())]
+    planted = [(task, screens["shortcut_power"]) for task, screens in told if screens.get("shortcut_power")]
+    return {
+        "screen_powers": [(task, power, draw_power(power, "planted copies caught")) for task, power in powers],
+        "screen_shortcuts": [(task, shortcut, draw_shortcut(shortcut)) for task, shortcut in shortcuts],
+        "screen_swaps": list_swaps(shortcuts),
+        "screen_swap_numbers": list(SWAPS),
+        "screen_sources": [(task, power, draw_power(power, "planted artefacts found")) for task, power in planted],
+    }
+
+
+def draw_power(power: dict[str, Any], title: str) -> Any:
+    """Return the share of planted faults that were found, by kind, with intervals; false alarms stand below them."""
+    dots = [_dot(kind, rate, "now") for kind, rate in power["by_kind"].items()]
+    if power["false_alarms"]:
+        dots.append(_dot("nothing planted", power["false_alarms"], "before"))
+    return dot_chart(dots, title)
+
+
+def _dot(label: str, rate: dict[str, Any], series: str) -> Dot:
+    return Dot(label, series, rate["share"], rate["low"], rate["high"], note=f"{rate['found']} of {rate['of']}")
+
+
+def draw_shortcut(shortcut: dict[str, Any]) -> Any:
+    """Return how well the probe and each artefact tell synthetic from real, 0.5 by chance; the probe's tick is what it tells between real patients."""
+    found = {"probe": shortcut["probe"], **shortcut["artefacts"]["aucs"]}
+    chance = shortcut["chance"]["value"] if shortcut["chance"] else 0.5
+    dots = [
+        Dot(name, "now", area["value"], area["low"], area["high"], note=f"{area['value']:.2f}", chance=chance if name == "probe" else 0.5)
+        for name in ARTEFACTS
+        if (area := found.get(name))
+    ]
+    return dot_chart(dots, "area under the curve, real against synthetic images of one class")
+
+
+def list_swaps(shortcuts: list[tuple[str, dict[str, Any]]]) -> pl.DataFrame:
+    """Return one row a class: how many real images of other classes a classifier calls by it, before and after they got the source."""
+    rows = [
+        {"task": task, "class": swap["label"]}
+        | dict(zip(SWAPS, (swap["called_plain"], swap["called_swapped"], swap["effect"], swap["low"], swap["high"]), strict=True))
+        for task, shortcut in shortcuts
+        if (swap := shortcut["swap"])
+    ]
+    return pl.DataFrame(rows, schema={"task": pl.String, "class": pl.String, **dict.fromkeys(SWAPS, pl.Float64)})

@@ -1,0 +1,55 @@
+"""The report shows what the screens found and what they are worth, and nothing where a round did not measure them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from flows.report.screens import describe_screens
+from synthesis.screening import ScreenPower
+from synthesis.screens.artefacts import Artefacts
+from synthesis.screens.memorization import Power
+from synthesis.screens.rates import Rate
+from synthesis.screens.shortcut import Auc
+from synthesis.screens.source import Shortcut, SourcePower
+from synthesis.screens.swap import Swap
+
+CAUGHT = Rate(9, 10, 0.9, 0.5958, 0.9821)
+TOLD = Auc(0.97, 0.93, 0.99, 20, 30)
+
+
+def a_round(is_measured: bool) -> dict[str, object]:
+    """Return a round's report as it is stored."""
+    artefacts = Artefacts({"residue": TOLD, "border": Auc(0.55, 0.4, 0.7, 20, 30)}, 1.4, (1.0,) * 8)
+    shortcut = Shortcut("disc", TOLD, Auc(0.6, 0.5, 0.7, 20, 12), artefacts, Swap("disc", 0.1, 0.6, 0.1, 0.2, 0.5, 0.4, 0.6, 40), True, ("probe", "residue"))
+    measured = ScreenPower(
+        memorization=(Power("disc", 5, CAUGHT, {"copy": CAUGHT, "blended": Rate(1, 5, 0.2, 0.0362, 0.6245)}, None, 0.9),),
+        shortcut=(shortcut,),
+        shortcut_power=SourcePower("disc", 40, CAUGHT, {"noise": CAUGHT}, Rate(0, 3, 0.0, 0.0, 0.5615)),
+    )
+    return {"task": "colour-2d", "screens": asdict(measured if is_measured else ScreenPower())}
+
+
+def test_planted_faults_are_drawn_by_kind_with_their_counts() -> None:
+    """Copies that are missed are seen as well as those that are caught."""
+    shown = describe_screens([a_round(is_measured=True)])
+    task, power, chart = shown["screen_powers"][0]
+    assert (task, power["label"]) == ("colour-2d", "disc")
+    assert "blended" in chart
+    assert "1 of 5" in chart
+    assert "nothing planted" in shown["screen_sources"][0][2]
+
+
+def test_the_source_is_drawn_and_the_swap_is_told() -> None:
+    """Probe and artefacts as areas, the swap as shares."""
+    shown = describe_screens([a_round(is_measured=True)])
+    chart = shown["screen_shortcuts"][0][2]
+    assert "residue" in chart
+    assert "0.97" in chart
+    assert shown["screen_swaps"].rows() == [("colour-2d", "disc", 0.1, 0.6, 0.5, 0.4, 0.6)]
+
+
+def test_a_round_without_measured_screens_shows_none() -> None:
+    """Neither a chart nor a row."""
+    shown = describe_screens([a_round(is_measured=False), {"task": "xray-2d"}])
+    assert not any(shown[name] for name in ("screen_powers", "screen_shortcuts", "screen_sources"))
+    assert shown["screen_swaps"].is_empty()
