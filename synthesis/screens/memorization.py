@@ -8,6 +8,9 @@ alike their patients are, and rare ones are memorized first. A class too small t
 classes where it is lower; what such a screen is worth, the power of that class says.
 
 A screen that finds nothing is worth nothing: `measure_power` plants known copies of train images, by class and by kind.
+Measured on dermoscopy (HAM10000 at 32 px, efficientnet-lite0, quantile 0.05, one split: 900 train images of 5 classes, two of them from 20 lesions; 208 copies
+a class): of copies of the two rare classes 89 % (95 % interval 85 to 93) and 94 % (90 to 97) are caught, of the commonest 98 % (95 to 99); of 310
+images of unseen lesions 4.2 % are called. Weakest: mixes of two patients (63 to 81 %), turned copies (75 to 94 %), crops of 10 % (69 to 94 %).
 """
 
 from __future__ import annotations
