@@ -11,6 +11,7 @@ import polars as pl
 
 from flows.report.evidence import Evidence, EvidenceFile
 from flows.report.forest import Mark, strip_chart
+from flows.report.rewards import describe_rewards
 
 if TYPE_CHECKING:
     from flows.report.material import Material
@@ -28,7 +29,7 @@ def describe_synthesis(material: Material, evidence: Evidence, files: dict[str, 
     rounds = {one["task"]: one for one in material.rounds if (one["generator_sha256"] or "")[:12] in known}
     fidelity = list_fidelity(list(rounds.values()))
     files["fidelity"] = evidence.add_table("fidelity", fidelity, "fidelity and variety of the newest round of each task, beside held-out real images")
-    return {
+    return describe_rewards(list(rounds.values())) | {
         "fidelity": fidelity,
         "fidelity_numbers": [name for name in fidelity.columns if fidelity[name].dtype == pl.Float64],
         "strips": [strip for one in rounds.values() for strip in read_strips(one["folder"])],
