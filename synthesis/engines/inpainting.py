@@ -93,7 +93,7 @@ def _pack_masks(examples: Examples) -> tuple[list[str], Tensors]:
 
     if examples.masks is None or not examples.masks.any():
         return [], {}
-    has_map = examples.masks.any(axis=(1, 2))
+    has_map = examples.masks.reshape(len(examples.masks), -1).max(axis=1) > 0
     ids = [image_id for image_id, has in zip(examples.image_ids, has_map, strict=True) if has]
     return ids, {MAPS: torch.from_numpy(np.packbits(examples.masks[has_map], axis=2))}
 
