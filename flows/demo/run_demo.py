@@ -72,6 +72,7 @@ def run_demo(folder: Path, console: Console, seed: int = 0, size: CohortSize | N
     with clock.step(f"waiting for the fine-tuning of {first} that the release event started"):
         _await_model(work, first)
     review(work, truth, services, clock)
+    judge_lift(work, clock)
     second = _release(work, clock)
     with clock.step(f"waiting for the fine-tuning of {second}"):
         _await_model(work, second)
@@ -159,6 +160,8 @@ def _release(work: Work, clock: Timings) -> str:
             raise UsageError("the release made no new version although something changed; this is a fault of the demo")
         announce(work, report.version)
     clock.say(f"{report.version}: {report.images} images, {len(report.checks)} checks passed")
+    for reason, number in report.withheld.items():
+        clock.say(f"{number} accepted synthetic images stay out: {reason}")
     return str(report.version)
 
 
@@ -197,6 +200,20 @@ def review(work: Work, truth: GroundTruth, services: Services, clock: Timings) -
         pulled = run_pull(work)
         run_curate(work)
     clock.say(f"{pulled.new} verdicts")
+
+
+def judge_lift(work: Work, clock: Timings) -> None:
+    """Hold the lift court over what the reader accepted; the demo's recipe lets in what it cannot decide, and says so."""
+    from flows.lifting import needs_court, run_lift
+
+    if not needs_court(work):
+        clock.say("no synthetic image was accepted, so there is nothing to judge")
+        return
+    with clock.step("lift: judge the synthetic images on real test patients, against duplicates, SMOTE, augmentation and logit adjustment"):
+        report = run_lift(work)
+    for outcome in report.tasks:
+        found = outcome.judgement["verdicts"][-1] if outcome.judgement else {"word": "not judged", "reason": outcome.skipped}
+        clock.say(f"{outcome.task}: {found['word']}. {found['reason']}")
 
 
 def conclude(work: Work, truth: GroundTruth, services: Services, clock: Timings, first: str, second: str) -> int:
