@@ -214,7 +214,7 @@ def _judge_one(court: Court, side: Side, label: str | None, arms: Sequence[ArmRe
     sources = {name: measure_source(court.benches, name, court.settings.seed) for name in own}
     source = max(sources.values(), key=lambda found: -1.0 if found.low is None else found.low)
     costs = measure_costs(court.students, side, court.benches, configuration, own, court.settings)
-    passed = min(_passed(counts[name]) for name in own)
+    passed = sum(_passed(counts[name]) for name in own)
     patients = _least_patients(court.benches, "test", own)
     hardest = hardest_control(arms, label)
     word, reason = decide(hardest, source, costs, passed, patients, court.settings)
