@@ -19,6 +19,7 @@ from synthesis.generator import Course, Trained, load_generator, train_generator
 from synthesis.latents.autoencoder import Autoencoder, check_sides, read_autoencoder
 from synthesis.latents.space import LatentSpace, flipped_variants, latents_of, measure_space, restore_space
 from synthesis.latents.training import train_autoencoder
+from synthesis.network import choose_device
 from synthesis.recipe import AutoencoderSettings, GeneratorSettings, SamplingSettings
 from synthesis.sampling import draw_images, to_bytes
 from synthesis.training import Lessons
@@ -50,6 +51,7 @@ class LatentDiffusion(PixelDiffusion):
         vocabulary = start_vocabulary(examples.conditions, self.settings)
         lessons = self._lessons(examples, vocabulary)
         space = self._open_space(lessons.images, folder, progress)
+        space.coder.network.to(choose_device(self.settings))
         latents = latents_of(space, lessons.images, self.settings, folder, progress)
         check_sides(tuple(latents.shape[2:]), 2 ** (len(self.settings.channels) - 1))
         variants = len(flipped_variants(lessons.images, self.settings))
@@ -107,6 +109,7 @@ class LatentDiffusion(PixelDiffusion):
         """Draw from this finished generator from now on."""
         self.folder, self._trained = folder, trained
         self._space = restore_space(trained.about[SPACE], trained.frozen)
+        self._space.coder.network.to(choose_device(trained.settings))
 
     def _draw(self, trained: Trained, wanted: Sequence[Wanted]) -> list[Pixels]:
         """Return the images of one batch."""

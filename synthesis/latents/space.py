@@ -53,7 +53,7 @@ class LatentSpace(NamedTuple):
     @property
     def weights(self) -> Tensors:
         """All tensors, by name."""
-        own: Tensors = {f"{AUTOENCODER}/{name}": tensor for name, tensor in self.coder.network.state_dict().items()}
+        own: Tensors = {f"{AUTOENCODER}/{name}": tensor.cpu() for name, tensor in self.coder.network.state_dict().items()}
         return own | {"latent_mean": self.mean, "latent_deviation": self.deviation}
 
     @property
