@@ -88,9 +88,15 @@ PARTS: dict[str, Callable[[], list[Measurement]]] = {
 }
 
 
+def said(line: Measurement) -> Measurement:
+    """Tell a figure as soon as it is there: the whole takes minutes."""
+    print(f"{line.name}: {line.value:.3g} {line.unit} ({line.detail})", file=sys.stderr, flush=True)
+    return line
+
+
 def main(names: list[str]) -> int:
     """Measure one part after the other."""
-    measured = [line for name in names or list(PARTS) for line in PARTS[name]()]
+    measured = [said(line) for name in names or list(PARTS) for line in PARTS[name]()]
     rows = [(m.name, round(m.value, 3), m.unit, m.target, "met" if m.is_met else "MISSED", m.detail) for m in measured]
     Console(width=200).print(table("Synthesis: speed and memory", rows, "what", "value", "unit", "target (at most)", "", "detail"))
     folder = Path(__file__).parents[1] / "results"
