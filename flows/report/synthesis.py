@@ -12,6 +12,7 @@ import polars as pl
 from flows.report.evidence import Evidence, EvidenceFile
 from flows.report.forest import Mark, strip_chart
 from flows.report.rewards import describe_rewards
+from flows.report.screens import describe_screens
 
 if TYPE_CHECKING:
     from flows.report.material import Material
@@ -27,16 +28,21 @@ def describe_synthesis(material: Material, evidence: Evidence, files: dict[str, 
     heads = found.select("task", "label").unique().sort("task", "label").iter_rows()
     known = set(found["generator"].drop_nulls())
     rounds = {one["task"]: one for one in material.rounds if (one["generator_sha256"] or "")[:12] in known}
-    fidelity = list_fidelity(list(rounds.values()))
+    newest = list(rounds.values())
+    fidelity = list_fidelity(newest)
     files["fidelity"] = evidence.add_table("fidelity", fidelity, "fidelity and variety of the newest round of each task, beside held-out real images")
-    return describe_rewards(list(rounds.values())) | {
-        "fidelity": fidelity,
-        "fidelity_numbers": [name for name in fidelity.columns if fidelity[name].dtype == pl.Float64],
-        "strips": [strip for one in rounds.values() for strip in read_strips(one["folder"])],
-        "candidates": count_candidates(found),
-        "candidate_numbers": list(NUMBERS),
-        "distance_charts": [(task, label, draw_distances(found.filter(task=task, label=label))) for task, label in heads],
-    }
+    return (
+        describe_rewards(newest)
+        | describe_screens(newest)
+        | {
+            "fidelity": fidelity,
+            "fidelity_numbers": [name for name in fidelity.columns if fidelity[name].dtype == pl.Float64],
+            "strips": [strip for one in newest for strip in read_strips(one["folder"])],
+            "candidates": count_candidates(found),
+            "candidate_numbers": list(NUMBERS),
+            "distance_charts": [(task, label, draw_distances(found.filter(task=task, label=label))) for task, label in heads],
+        }
+    )
 
 
 def count_candidates(found: pl.DataFrame) -> pl.DataFrame:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import asdict
+from pathlib import Path
 
 from flows.report.screens import describe_screens
+from flows.report.write_report import write_report
 from synthesis.screening import ScreenPower
 from synthesis.screens.artefacts import Artefacts
 from synthesis.screens.memorization import Power
@@ -12,6 +16,7 @@ from synthesis.screens.rates import Rate
 from synthesis.screens.shortcut import Auc
 from synthesis.screens.source import Shortcut, SourcePower
 from synthesis.screens.swap import Swap
+from tests.validation.builders import a_ready_project, add_synthetic, make_release
 
 CAUGHT = Rate(9, 10, 0.9, 0.5958, 0.9821)
 TOLD = Auc(0.97, 0.93, 0.99, 20, 30)
@@ -53,3 +58,19 @@ def test_a_round_without_measured_screens_shows_none() -> None:
     shown = describe_screens([a_round(is_measured=False), {"task": "xray-2d"}])
     assert not any(shown[name] for name in ("screen_powers", "screen_shortcuts", "screen_sources"))
     assert shown["screen_swaps"].is_empty()
+
+
+def test_the_page_says_what_the_screens_are_worth(tmp_path: Path) -> None:
+    """Planted copies, the source, the swap and planted artefacts stand under the candidates of the generator that the round is about."""
+    project = a_ready_project(tmp_path)
+    add_synthetic(project, 2)
+    folder = project.models / "generator-0"
+    folder.mkdir(parents=True)
+    told = a_round(is_measured=True) | {"generator_sha256": hashlib.sha256(b"generator").hexdigest(), "fidelity": {}}
+    (folder / "round-0.json").write_text(json.dumps(told))
+    make_release(project)
+    page = write_report(project).read_text()
+    assert "planted copies of 5 train images" in page
+    assert "Yes, by probe, residue" in page
+    assert 'id="table-swaps"' in page
+    assert "planted artefacts that the source screen found" in page
