@@ -23,8 +23,6 @@ SEEDS = 20
 MOST_WRONG = 0.05
 PROOF_SETTINGS = LiftSettings(seeds=3, steps=300, draws=500)
 """The recipe's default court with fewer trainings, optimizer steps and resamples, so that the proof takes minutes."""
-PROOF_SETTINGS = LiftSettings(seeds=3, steps=300, draws=500)
-"""Of `curaloop lift --prove`: fewer trainings than the recipe's default, for there are many cohorts."""
 
 
 @dataclass(frozen=True)
