@@ -6,16 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from curation.errors import UsageError
+from curation.manifest import read_manifest
 from curation.progress import silent
 from synthesis.engines.engine import Examples, Wanted
 from synthesis.engines.inpainting import InpaintingDiffusion, cut_out, lesson_masks
 from synthesis.engines.loading import load_engine
 from synthesis.engines.masks import random_ellipse
 from synthesis.recipe import GeneratorSettings, InpaintingSettings, SamplingSettings
-from tests.synthesis.builders import tiny_generator
+from synthesis.replay import replay
+from synthesis.synthesize import synthesize
+from tests.synthesis.builders import a_gap_table, a_phantom_project, embed_phantoms, tiny_generator, tiny_synthesis
 
 SAMPLING = SamplingSettings(steps=6, guidance_scale=1.0, batch_size=3)
 LEVELS = {"dark": 60, "bright": 200}
@@ -117,3 +121,18 @@ def test_what_is_inside_the_mask_is_not_shown() -> None:
     assert (shown[0, 3, :2] == 1).all()
     assert (shown[1, :3] == 0.5).all()
     assert (shown[1, 3] == 0).all()
+
+
+def test_a_round_records_parents_of_train_and_replays_them(tmp_path: Path) -> None:
+    """Every candidate's row names one train image of another class, and row and generator are enough to make it again."""
+    project = a_phantom_project(tmp_path)
+    report = synthesize(project, tiny_synthesis(generator=settings("fill")), a_gap_table(missing=2), embed_phantoms)
+    rows = read_manifest(project.manifest)
+    made, known = rows.filter(pl.col("origin") == "synthetic"), {row["image_id"]: row for row in rows.iter_rows(named=True)}
+    assert report.sampled == made.height > 0
+    for row in made.iter_rows(named=True):
+        (parent,) = row["parents"]
+        assert known[parent]["split"] == "train"
+        assert known[parent]["origin"] == "acquired"
+        assert known[parent]["label"] != row["label"]
+    assert replay(project, made["image_id"][0]).label == made["label"][0]
