@@ -2,6 +2,8 @@
 
 A class is told apart when the lower end of the interval of the probe's area, or of one artefact's, is above the recipe's limit, or when the swap
 test shows a shortcut.
+Halves of a rare class are small: on 25 dermoscopy images of 20 lesions, limit 0.9, checkerboards and frames were found always (3 of 3 each), blur in 2 of 3,
+noise and tint never, and no untouched half was called. What is not told apart is not shown to be equal; the intervals say so.
 """
 
 from __future__ import annotations

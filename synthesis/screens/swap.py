@@ -4,6 +4,8 @@ A classifier is fitted on real train images and the synthetic ones. Real val ima
 between the synthetic and the real images of the class: they get the source, and keep their content. A classifier that took the source for the
 class now calls more of them by it; that increase is the effect. Beside it stands what a classifier that saw real images only says of the same
 images; a source far from all that it knows makes its answers arbitrary, so they are shown and not subtracted.
+Measured on dermoscopy (a vascular class of 25 train images offered again with one artefact each, 248 real images of other classes): real unseen images as
+the batch -2 % (95 % interval -3 to 0); a checkerboard +35 % (29 to 41), a frame +52 % (45 to 59), blur +16 % (11 to 21), noise +5 % (3 to 8), a tint +1 %.
 """
 
 from __future__ import annotations
