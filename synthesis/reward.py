@@ -233,10 +233,14 @@ def _score_out_of_fold(described: Doubles, truth: Flags, groups: npt.NDArray[np.
 
 
 def _fit_scaling(scores: Doubles, truth: Flags) -> Any:
-    """Return Platt's scaling of scores to probabilities: a logistic regression on one number."""
+    """Return Platt's scaling of scores to probabilities: a logistic regression on one number.
+
+    Scores of a regression that learned nothing often point the wrong way out of fold; they are ignored then, never turned around.
+    """
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=10.0).fit(scores[:, None], truth)
+    scaling = LogisticRegression(C=10.0).fit(scores[:, None], truth)
+    return scaling if scaling.coef_[0, 0] >= 0 else LogisticRegression(C=10.0).fit(np.zeros((len(scores), 1)), truth)
 
 
 def _scaled(scaling: Any, scores: Doubles) -> Doubles:

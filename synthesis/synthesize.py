@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -170,7 +170,7 @@ def _make_candidates(here: _Round, requests: list[Request], embed: Embed, tell: 
     write_bytes(encode_png(_picture(train, drawn, passed)), grid)
     write_manifest(pl.concat([rows, added]), project.manifest)
     tell(1, 1, "screening candidates")
-    return SynthesisReport(
+    report = SynthesisReport(
         task=settings.task,
         engine=settings.generator.engine,
         generator_sha256=origin.generator_sha256,
@@ -196,6 +196,8 @@ def _make_candidates(here: _Round, requests: list[Request], embed: Embed, tell: 
         seconds_sampling=round(seconds_sampling, 2),
         seconds=round(time.monotonic() - began, 2),
     )
+    write_bytes((json.dumps(asdict(report), indent=1) + "\n").encode(), here.folder / f"round-{first_seed}.json")
+    return report
 
 
 def _by_class(requests: list[Request]) -> dict[str, int]:

@@ -152,6 +152,8 @@ def test_a_round_writes_the_forecast_into_the_rows_and_the_quality_into_the_repo
     assert all("reject_probability" in json.loads(screens)["reward"] for screens in made["screens"])
     assert report.fidelity["disc"].synthetic_images == 4
     assert report.fidelity["disc"].caution
+    (kept,) = project.models.glob("generator-*/round-0.json")
+    assert json.loads(kept.read_text())["reward"]["quality"]["verdicts"] == 60
 
 
 def test_the_trend_counts_by_generator_in_the_order_of_review(tmp_path: Path) -> None:
