@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from validation.checks import CheckResult
     from validation.release import ReleaseReport
 
-MAX_ROWS = 40
+MAX_ROWS = 60
 
 
 def show_report(title: str, report: Any, then: str) -> None:
@@ -37,7 +37,9 @@ def _flat(report: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
     """Yield (name, value) of every number and short text in a report; lists are counted, what is empty is left out."""
     for name, value in report.items():
         label = f"{prefix}{name.replace('_', ' ')}"
-        if isinstance(value, dict):
+        if isinstance(value, dict) and {"found", "of"} <= set(value):
+            yield label, f"{value['found']:,} of {value['of']:,}"
+        elif isinstance(value, dict):
             yield from _flat(value, f"{label} · ")
         elif isinstance(value, list):
             yield from [(label, f"{len(value):,}")] if value else []
