@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from synthesis.network import SCHEDULE
@@ -64,7 +65,18 @@ def to_bytes(images: Any) -> Any:
     return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
-def denoise(network: Any, images: Any, codes: Any, nulls: Any, settings: SamplingSettings, precision: str, context: Any = None, *, bounded: bool = True) -> Any:
+def denoise(
+    network: Any,
+    images: Any,
+    codes: Any,
+    nulls: Any,
+    settings: SamplingSettings,
+    precision: str,
+    context: Any = None,
+    *,
+    bounded: bool = True,
+    watch: Callable[[Any], None] | None = None,
+) -> Any:
     """Return `(B, C, H, W)` float32 images made from `(B, C, H, W)` noise. Everything here works on each image by itself.
 
     Args:
@@ -76,6 +88,7 @@ def denoise(network: Any, images: Any, codes: Any, nulls: Any, settings: Samplin
         precision: `bf16` or `fp32`.
         context: `(B, E, H, W)`, or None.
         bounded: the images lie in [-1, 1], so every estimate of them is kept there (dynamic thresholding; not for latents).
+        watch: shown the images after each step.
     """
     import torch
     from diffusers import DPMSolverMultistepScheduler
@@ -92,4 +105,6 @@ def denoise(network: Any, images: Any, codes: Any, nulls: Any, settings: Samplin
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             wanted, free = network(seen, timestep, both).sample.float().chunk(2)
         images = scheduler.step(free + settings.guidance_scale * (wanted - free), timestep, images).prev_sample
+        if watch is not None:
+            watch(images)
     return images

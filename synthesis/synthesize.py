@@ -24,7 +24,7 @@ from synthesis.drawing import describe_machine, make_wishes
 from synthesis.engines.engine import Engine, GeneratorReport, Wanted
 from synthesis.engines.loading import open_engine
 from synthesis.fidelity import ClassFidelity, measure_round
-from synthesis.generator import generator_sha256, is_first_process, learned_settings, read_base
+from synthesis.generator import generator_sha256, is_first_process, learned_settings, load_generator, read_base
 from synthesis.grids import draw_grid
 from synthesis.label_maps import read_masks
 from synthesis.network import torch_threads
@@ -34,6 +34,7 @@ from synthesis.remembering import remember
 from synthesis.requests import Request, asks_for_synthesis, plan_requests
 from synthesis.rewarding import RewardReport, learn_reward
 from synthesis.screening import HELD_OUT_IMAGES, Embed, ScreenPower, screen_candidates
+from synthesis.strips import draw_strip
 from synthesis.training_set import TrainingSet, hash_rows, most_common, read_images, usable_rows, write_training_rows
 from synthesis.verdict_trend import ExpertVerdict
 from synthesis.volumes import as_picture, read_volumes
@@ -68,6 +69,7 @@ class SynthesisReport:
         final_loss: mean loss of the last 50 steps.
         loss_curve: CSV.
         sample_grid: PNG with real images above candidates.
+        strips: PNG of one image of each class on its way from noise.
         seconds_training: of this run.
         seconds_sampling: of this run.
         seconds: of the whole stage.
@@ -95,6 +97,7 @@ class SynthesisReport:
     final_loss: float | None = None
     loss_curve: str | None = None
     sample_grid: str | None = None
+    strips: dict[str, str] = field(default_factory=dict)
     seconds_training: float = 0.0
     seconds_sampling: float = 0.0
     seconds: float = 0.0
@@ -192,6 +195,7 @@ def _make_candidates(here: _Round, requests: list[Request], embed: Embed, tell: 
         final_loss=round(trained.final_loss, 5),
         loss_curve=_inside(project, Path(trained.loss_curve)),
         sample_grid=_inside(project, grid),
+        strips=_write_strips(here, drawn, first_seed),
         seconds_training=round(trained.seconds, 2),
         seconds_sampling=round(seconds_sampling, 2),
         seconds=round(time.monotonic() - began, 2),
@@ -273,6 +277,19 @@ def _train(project: Project, train: TrainingSet, folder: Path, settings: Synthes
     if engine.needs_parents:
         examples = examples._replace(masks=read_masks(project, train.rows, settings.generator.size_px))
     return engine, engine.fit(examples, folder, progress)
+
+
+def _write_strips(here: _Round, drawn: Drawn, first_seed: int) -> dict[str, str]:
+    """Put the way from noise of the first image of each class beside the generator, and return the paths; only the pixel engine can be watched."""
+    if here.settings.generator.engine != "pixel":
+        return {}
+    trained, strips = load_generator(here.folder), {}
+    first = dict(reversed([*zip(drawn.labels, drawn.wanted, strict=True)]))
+    for number, (label, wish) in enumerate(sorted(first.items())):
+        path = here.folder / f"strip-{first_seed}-{number}.png"
+        write_bytes(encode_png(draw_strip(trained, wish, here.settings.sampling)), path)
+        strips[label] = _inside(here.project, path)
+    return strips
 
 
 def _picture(train: TrainingSet, drawn: Drawn, passed: list[bool]) -> Pixels:

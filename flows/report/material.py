@@ -105,9 +105,9 @@ def _evidence(version: Version, name: str) -> bytes:
 
 
 def _read_rounds(project: Project) -> list[dict[str, Any]]:
-    """Return what every round of synthesis reported, with the folder that its pictures lie in."""
+    """Return what every round of synthesis reported, with the folder that its paths start from."""
     paths = sorted(project.models.glob("generator-*/round-*.json"), key=lambda path: path.stat().st_mtime_ns)
-    return [json.loads(path.read_text()) | {"folder": path.parent} for path in paths]
+    return [json.loads(path.read_text()) | {"root": project.root} for path in paths]
 
 
 def _newest_model(project: Project, version: str | None) -> Path | None:

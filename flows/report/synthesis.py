@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -37,7 +36,7 @@ def describe_synthesis(material: Material, evidence: Evidence, files: dict[str, 
         | {
             "fidelity": fidelity,
             "fidelity_numbers": [name for name in fidelity.columns if fidelity[name].dtype == pl.Float64],
-            "strips": [strip for one in newest for strip in read_strips(one["folder"])],
+            "strips": [strip for one in newest for strip in read_strips(one)],
             "candidates": count_candidates(found),
             "candidate_numbers": list(NUMBERS),
             "distance_charts": [(task, label, draw_distances(found.filter(task=task, label=label))) for task, label in heads],
@@ -99,7 +98,7 @@ class Strip:
     uri: str
 
 
-def read_strips(folder: Path) -> list[Strip]:
-    """Return the denoising strips that lie beside a generator."""
-    found = sorted(folder.glob("strip-*.png"))
-    return [Strip(path.stem.removeprefix("strip-"), "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()) for path in found]
+def read_strips(one: dict[str, Any]) -> list[Strip]:
+    """Return the denoising strips of a round that are still there."""
+    paths = [(label, one["root"] / path) for label, path in sorted(one.get("strips", {}).items())]
+    return [Strip(label, "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()) for label, path in paths if path.exists()]
