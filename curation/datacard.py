@@ -82,7 +82,8 @@ def _synthetic(rows: pl.DataFrame) -> str:
     table = synthetic.group_by("label").agg(images=pl.len(), generators=pl.col("generator_sha256").n_unique()).sort("label")
     text = (
         "Made by a generative model for cells with too few images, trained on train patients only, screened, and accepted by experts one by one. All are in "
-        "train, all are marked: `origin = synthetic` in the manifest, a text chunk in the file. Whether they help is a question for the held-out patients."
+        "train, all are marked: `origin = synthetic` in the manifest, a text chunk in the file. What the lift court "
+        "says of them, on real test patients, is in `evidence/lift.json`."
     )
     return f"{text}\n\n{_table(table)}"
 

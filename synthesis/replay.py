@@ -100,8 +100,8 @@ def _find_generator(project: Project, sha256: str) -> Path:
         if generator_sha256(folder) == sha256:
             return folder
     raise UsageError(
-        f"generator {sha256[:16]} is not in this project's models any more: fetch them with `dvc pull`, or train it again from the rows that its "
-        "training_manifest_sha256 names"
+        f"generator {sha256[:16]} is not in this project's models any more, and generators are not versioned: bring its folder back, or train it again "
+        "from the rows that its training_manifest_sha256 names"
     )
 
 

@@ -75,7 +75,7 @@ def list_candidates(project: Project) -> pl.DataFrame:
     from curation.manifest import read_manifest
 
     made = with_task(read_manifest(project.manifest).filter(pl.col("origin") == "synthetic"))
-    found, screens = pl.col("screens").str.json_path_match, ("memorization", "class_agreement", "shortcut")
+    found, screens = pl.col("screens").str.json_path_match, ("memorization", "class_agreement", "shortcut", "reward")
     failed = [pl.when(found(f"$.{name}.passed") == "false").then(pl.lit(name)) for name in screens]
     table = made.with_columns(
         label=pl.coalesce(pl.col("condition").str.json_path_match("$.label"), "label"),

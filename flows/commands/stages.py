@@ -84,7 +84,8 @@ def synthesize(
         print_json(planned) if json else show_plan(planned)
         return
     if replay:
-        show_report("Replay", at_work(ctx, lambda work: synthesizing.run_replay(work, replay)), "the image is bit by bit the one in its row")
+        replayed = at_work(ctx, lambda work: synthesizing.run_replay(work, replay))
+        print_json(replayed) if json else show_report("Replay", replayed, "the image is bit by bit the one in its row")
         return
 
     def enabled(work: Work) -> Any:

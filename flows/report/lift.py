@@ -129,7 +129,7 @@ def draw_forest(arms: pl.DataFrame, task: str, label: str) -> Any:
     shown = arms.filter((pl.col("task") == task) & (pl.col("class") == label) & (pl.col("role") == "") & pl.col("lift").is_not_null())
     rows = [
         Row(
-            label=f"{row['arm']}" + (f", {row['dose']:g}×" if row["dose"] else ""),
+            label=_name(row["arm"], row["dose"]),
             value=row["lift"],
             low=row["lift"] if row["lift_low"] is None else row["lift_low"],
             high=row["lift"] if row["lift_high"] is None else row["lift_high"],
@@ -140,12 +140,17 @@ def draw_forest(arms: pl.DataFrame, task: str, label: str) -> Any:
     return forest_chart(rows, ("the other arm is better", "the synthetic images are better"), f"lift of {label} over every arm") if rows else None
 
 
+def _name(arm: str, dose: float) -> str:
+    """Return an arm with its dose; what logit adjustment has is a strength."""
+    return f"{arm}, τ {dose:g}" if arm == ARMS["logit_adjusted"] else arm + (f", {dose:g}×" if dose else "")
+
+
 def _estimate(value: float, low: float | None, high: float | None) -> str:
     return f"{value:+.3f}" + (" (no interval)" if low is None or high is None else f" ({low:+.3f} to {high:+.3f})")
 
 
 def draw_doses(doses: pl.DataFrame, task: str, label: str) -> Any:
-    """Return the dose curve of one class: gain over real images only, on validation; of each arm its best schedule."""
+    """Return the dose curve of one class: gain over real images only, on validation; of each arm the schedule that the court would choose."""
     own = doses.filter((pl.col("task") == task) & (pl.col("class") == label) & (pl.col("dose") > 0) & pl.col("gain").is_not_null())
     kinds = {ARMS["duplicated"]: "before", ARMS["smote"]: "test", ARMS["augmented"]: "val", ARMS["screened"]: "synthetic", ARMS["accepted"]: "now"}
     curves = []
@@ -153,7 +158,8 @@ def draw_doses(doses: pl.DataFrame, task: str, label: str) -> Any:
         found = own.filter(pl.col("arm") == arm)
         if found.is_empty():
             continue
-        schedule = found.group_by("schedule").agg(pl.col("gain").max()).sort("gain", "schedule", descending=[True, False])["schedule"][0]
+        best = found.group_by("schedule").agg(pl.coalesce("low", "gain").max().alias("best"))
+        schedule = best.sort("best", "schedule", descending=[True, False])["schedule"][0]
         points = [Point(*values) for values in found.filter(schedule=schedule).sort("dose").select("dose", "gain", "low", "high").iter_rows()]
         curves.append(Curve(f"{arm}{', ' + schedule if schedule else ''}", kind, tuple(points)))
     return (curve_chart(curves, f"gain of {label} by dose on validation"), [(curve.label, curve.kind) for curve in curves]) if curves else None

@@ -121,7 +121,7 @@ def _why_not(image_id: str, task: str, label: str | None, rulings: Rulings, sett
 
 
 def check_lift(rows: pl.DataFrame, rulings: Rulings, settings: LiftSettings) -> CheckResult:
-    """Invariant 5d: every synthetic image of a release won in court, or the recipe lets it in undecided.
+    """Invariant 5e: every synthetic image of a release won in court, or the recipe lets it in undecided.
 
     Args:
         rows: the rows of a release.
@@ -135,7 +135,7 @@ def check_lift(rows: pl.DataFrame, rulings: Rulings, settings: LiftSettings) -> 
         text = "The recipe does not demand a verdict of the lift court (lift.required)."
     elif settings.release_inconclusive:
         text += " The recipe lets in what the court could not decide, too."
-    return conclude("5d synthetic images won in court", text, failures, made.height)
+    return conclude("5e synthetic images won in court", text, failures, made.height)
 
 
 def judgement_path(project: Project, inputs: str) -> Path:
