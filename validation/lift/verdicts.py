@@ -39,7 +39,7 @@ def decide(hardest: ArmResult | None, source: Estimate, costs: Sequence[Cost], p
     """
     if not passed:
         return "reject", "No image passed the screens and the experts, so there is nothing that could be released."
-    if source.low is not None and source.low >= settings.source_auc:
+    if source.value is not None and source.value >= settings.source_auc:
         return "reject", (
             f"Shortcut: real and synthetic images are told apart with an area under the ROC curve of {_shown(source)}, "
             f"the recipe allows less than {settings.source_auc:g}. A model can learn the source instead of the class."
