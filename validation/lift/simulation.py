@@ -64,7 +64,7 @@ class World:
     def stamp(self, raw: Raw) -> Raw:
         """Return the images with the mark of their source: an offset, or a checkerboard of 2 px.
 
-        A fainter one is found less often: of 12 gray levels over findings that truly help, the court let 3 of 20 batches pass.
+        A fainter one is found less often: of 12 gray levels over findings that truly help, the court let 4 of 40 batches pass.
         """
         if self.space == "features":
             return np.asarray(raw + MARK * self.mark)
