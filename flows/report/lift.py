@@ -28,6 +28,7 @@ SCHEDULES = {"none": "", "mix": "mixed in", "pretrain": "first synthetic, then r
 VERDICTS = {"task": pl.String, "class": pl.String, "verdict": pl.String, "reason": pl.String, "images": pl.Int64}
 ARM_NUMBERS = ("dose", "auprc", "auprc_low", "auprc_high", "lift", "lift_low", "lift_high")
 COST_NUMBERS = ("change", "low", "high")
+COUNTS = ("label", "train_images", "val_patients", "test_images", "test_patients", "synthetic", "screened", "accepted")
 
 
 def describe_lift(material: Material, evidence: Evidence, files: dict[str, EvidenceFile]) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def describe_lift(material: Material, evidence: Evidence, files: dict[str, Evide
         "lift_forests": [(task, label, draw_forest(arms, task, label)) for task, label in _heads(arms)],
         "lift_curves": [(task, label, draw_doses(doses, task, label)) for task, label in _heads(doses)],
         "lift_notes": [f"{one['task']}: {note}" for one in judged for note in one["notes"]],
-        "lift_counts": pl.DataFrame([{"task": one["task"], **count} for one in judged for count in one["counts"]]),
+        "lift_counts": pl.DataFrame([{"task": one["task"], **{name: count[name] for name in COUNTS}} for one in judged for count in one["counts"]]),
         "lift_withheld": material.lift.get("withheld", {}),
         "lift_demanded": material.lift.get("settings", {}),
     }
@@ -71,6 +72,11 @@ def flatten_verdicts(judged: list[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=VERDICTS)
 
 
+def _spread(estimate: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Return value, lower and upper end of an estimate under three names."""
+    return dict(zip(names, (estimate["value"], estimate["low"], estimate["high"]), strict=True))
+
+
 def _judged_classes(one: dict[str, Any]) -> set[str | None]:
     return {verdict["label"] for verdict in one["verdicts"] if not verdict["is_companion"]}
 
@@ -86,8 +92,8 @@ def flatten_arms(judged: list[dict[str, Any]]) -> pl.DataFrame:
             "role": "judged" if arm["is_judged"] else "",
         }
         | {"dose": arm["dose"]}
-        | dict(zip(("auprc", "auprc_low", "auprc_high"), arm["auprc"].values(), strict=True))
-        | dict(zip(("lift", "lift_low", "lift_high"), arm["lift"].values(), strict=True))
+        | _spread(arm["auprc"], ("auprc", "auprc_low", "auprc_high"))
+        | _spread(arm["lift"], ("lift", "lift_low", "lift_high"))
         for one in judged
         for arm in one["arms"]
         if arm["label"] in _judged_classes(one)
@@ -101,7 +107,7 @@ def flatten_doses(judged: list[dict[str, Any]]) -> pl.DataFrame:
     rows = [
         {"task": one["task"], "class": point["label"] or OVERALL, "arm": ARMS[point["arm"]], "schedule": SCHEDULES[point["schedule"]], "dose": point["dose"]}
         | {"auprc": point["auprc"]}
-        | dict(zip(("gain", "low", "high"), point["gain"].values(), strict=True))
+        | _spread(point["gain"], ("gain", "low", "high"))
         for one in judged
         for point in one["doses"]
         if point["label"] in _judged_classes(one)
@@ -114,7 +120,7 @@ def flatten_costs(judged: list[dict[str, Any]]) -> pl.DataFrame:
     """Return one row a place where the judged images were looked at for harm."""
     rows = [
         {"task": one["task"], "images of": verdict["label"] or OVERALL, "looked at": f"{cost['kind']} {cost['name']}"}
-        | dict(zip(COST_NUMBERS, cost["change"].values(), strict=True))
+        | _spread(cost["change"], COST_NUMBERS)
         | {"harm": "harm" if cost["is_harm"] else ""}
         for one in judged
         for verdict in one["verdicts"]

@@ -35,6 +35,7 @@ def describe_synthesis(material: Material, evidence: Evidence, files: dict[str, 
         | describe_screens(newest)
         | {
             "fidelity": fidelity,
+            "cautions": sorted({f"{one['task']}, {label}: {about['caution']}" for one in newest for label, about in one["fidelity"].items()}),
             "fidelity_numbers": [name for name in fidelity.columns if fidelity[name].dtype == pl.Float64],
             "strips": [strip for one in newest for strip in read_strips(one)],
             "candidates": count_candidates(found),
@@ -80,14 +81,14 @@ def draw_distances(found: pl.DataFrame) -> Any:
 def list_fidelity(rounds: list[dict[str, Any]]) -> pl.DataFrame:
     """Return two rows a class: the figures of its synthetic images, and of real ones held out, from equally many images."""
     rows = [
-        {"task": one["task"], "class": label, "images": kind.replace("_", " "), **{name: measured.get(name) for name in FIGURES}, "caution": about["caution"]}
+        {"task": one["task"], "class": label, "images": kind.replace("_", " "), **{name: measured.get(name) for name in FIGURES}}
         for one in rounds
         for label, about in sorted(one["fidelity"].items())
         for kind in ("synthetic", "held_out")
         for measured in (about[kind],)
     ]
     texts = dict.fromkeys(("task", "class", "images"), pl.String)
-    return pl.DataFrame(rows, schema={**texts, **dict.fromkeys(FIGURES, pl.Float64), "caution": pl.String})
+    return pl.DataFrame(rows, schema={**texts, **dict.fromkeys(FIGURES, pl.Float64)})
 
 
 @dataclass(frozen=True)

@@ -48,13 +48,16 @@ def test_the_page_shows_verdicts_forest_and_dose_curve(tmp_path: Path) -> None:
     made = judgement.to_json() | {"task": "colour-2d", "inputs": "0" * 64}
     path = judgement_path(project, "0" * 64)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(made))
+    path.write_text(json.dumps(made, sort_keys=True))
     record_judgement(project.ledger, "colour-2d", judgement, "0" * 64, {})
     make_release(project)
     page = write_report(project).read_text()
     assert [row[1] for row in read_page_table(page, "table-verdicts")] == flatten_verdicts([made])["class"].to_list()
     assert read_page_table(page, "table-arms") == read_evidence(project, "data-v1", "lift.csv")
     assert page.count("the synthetic images are better") >= 1
+    lifts = [arm["lift"] for arm in made["arms"] if not arm["is_judged"] and arm["lift"]["low"] is not None]
+    assert lifts
+    assert all(f"{lift['value']:+.3f} ({lift['low']:+.3f} to {lift['high']:+.3f})" in page for lift in lifts)
     assert "on validation" in page
 
 
