@@ -47,7 +47,8 @@ def test_a_shortcut_is_rejected_however_good_the_lift_is() -> None:
     word, reason = decide(an_arm(0.05, 0.1), Estimate(0.97, 0.92, 0.99), (), 20, 100, LiftSettings())
     assert word == "reject"
     assert reason.startswith("Shortcut")
-    assert decide(an_arm(0.05, 0.1), Estimate(0.97, 0.85, 0.99), (), 20, 100, LiftSettings())[0] == "accept"
+    assert decide(an_arm(0.05, 0.1), Estimate(0.9, 0.7, 0.99), (), 20, 100, LiftSettings())[0] == "reject"
+    assert decide(an_arm(0.05, 0.1), Estimate(0.89, 0.7, 0.99), (), 20, 100, LiftSettings())[0] == "accept"
 
 
 def test_harm_elsewhere_is_rejected_and_named() -> None:
