@@ -164,8 +164,8 @@ def run_gaps(work: Work) -> pl.DataFrame:
 
 def run_synthesize(work: Work) -> SynthesisReport:
     """Make candidates for the cells that the gap table names, and screen them. Of processes that train together, only the first one writes."""
-    from synthesis.generator import is_first_process
     from synthesis.planning.keeping import planned_settings
+    from synthesis.processes import is_first_process
     from synthesis.synthesize import synthesize
     from validation.review.rejections import read_expert_verdicts
 

@@ -1,4 +1,4 @@
-"""What a generator keeps on the disk: checkpoints to go on from, and the finished weights.
+"""What a training keeps on the disk, of whatever network: checkpoints to go on from, the loss curve, and the finished weights.
 
 Both are one safetensors file each, with one JSON object in its metadata, so that tensors and the step they belong to become visible together or
 not at all. No random state is stored: every training step draws from a generator that is seeded by (seed, step).
@@ -16,6 +16,7 @@ from curation.manifest import write_bytes
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
 GENERATOR_NAME = "generator.safetensors"
+LOSS_NAME = "loss.csv"
 
 Tensors = dict[str, Any]
 """Name to torch tensor."""
@@ -82,3 +83,41 @@ def unpack_state(packed: Tensors, step: int, network: Any, average: Tensors, opt
                 "exp_avg": torch.empty_like(parameter).copy_(packed[f"first/{name}"]),
                 "exp_avg_sq": torch.empty_like(parameter).copy_(packed[f"second/{name}"]),
             }
+
+
+def is_same(found: dict[str, Any] | None, about: dict[str, Any]) -> bool:
+    """Say whether a file is of this training: it says everything that `about` says, and perhaps more."""
+    return found is not None and all(found.get(key) == value for key, value in about.items())
+
+
+def save_checkpoint(network: Any, average: Tensors, optimizer: Any, about: dict[str, Any], losses: list[float], folder: Path) -> None:
+    """Write what training goes on from, after as many steps as there are losses."""
+    write_tensors(pack_state(network, average, optimizer), about | {"losses": losses}, folder / CHECKPOINT_NAME)
+
+
+def restore_checkpoint(folder: Path, about: dict[str, Any], network: Any, average: Tensors, optimizer: Any) -> list[float]:
+    """Put the checkpoint in `folder` back, in place, if it is one of this training, and return the losses until then."""
+    found = read_about(folder / CHECKPOINT_NAME)
+    if found is None or not is_same(found, about):
+        return []
+    losses: list[float] = found["losses"]
+    unpack_state(read_tensors(folder / CHECKPOINT_NAME), len(losses), network, average, optimizer)
+    return losses
+
+
+def write_losses(losses: list[float], folder: Path) -> None:
+    """Write the loss of every step as CSV."""
+    curve = "step,loss\n" + "".join(f"{step},{loss!r}\n" for step, loss in enumerate(losses))
+    write_bytes(curve.encode(), folder / LOSS_NAME)
+
+
+def read_losses(folder: Path) -> list[float]:
+    """Return what `write_losses` wrote."""
+    return [float(line.split(",")[1]) for line in (folder / LOSS_NAME).read_text().splitlines()[1:]]
+
+
+def finish_training(tensors: Tensors, about: dict[str, Any], losses: list[float], path: Path) -> None:
+    """Write the loss curve, then the averaged weights to `path` (their file says that training is over), then drop the checkpoint."""
+    write_losses(losses, path.parent)
+    write_tensors(tensors, about | {"parameters": sum(tensor.numel() for tensor in tensors.values())}, path)
+    (path.parent / CHECKPOINT_NAME).unlink(missing_ok=True)

@@ -10,7 +10,6 @@ process writes. `batch_size` stays the size of the whole batch, so the number of
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,15 +20,28 @@ from curation.errors import UsageError
 from curation.manifest import write_bytes
 from curation.pixels import Pixels, encode_png
 from curation.progress import Progress, silent
-from synthesis.checkpoint import CHECKPOINT_NAME, GENERATOR_NAME, Tensors, pack_state, read_about, read_tensors, unpack_state, write_tensors
+from synthesis.checkpoint import (
+    CHECKPOINT_NAME,
+    GENERATOR_NAME,
+    LOSS_NAME,
+    Tensors,
+    finish_training,
+    is_same,
+    read_about,
+    read_losses,
+    read_tensors,
+    restore_checkpoint,
+    save_checkpoint,
+    write_losses,
+)
 from synthesis.conditions import LABEL, Vocabulary, grow_table
 from synthesis.engines.engine import GeneratorReport
 from synthesis.network import build_network, choose_device
+from synthesis.processes import count_processes, is_first_process
 from synthesis.recipe import GeneratorSettings
 from synthesis.training import Lessons, average_decay, class_weights, draw_batch, learning_rate, share_of, steps_in_all, train_step, update_average
 from synthesis.volume_network import build_volume_network
 
-LOSS_NAME = "loss.csv"
 TABLE_NAME = "class_embedding.weight"
 FROZEN = "frozen/"
 NOT_LEARNED = {"checkpoint_steps", "preview_steps", "base", "device"}
@@ -161,10 +173,6 @@ def _describe(course: Course, base: _Base | None) -> dict[str, Any]:
     } | course.more
 
 
-def _is_same(found: dict[str, Any] | None, about: dict[str, Any]) -> bool:
-    return found is not None and all(found.get(key) == value for key, value in about.items())
-
-
 def _build(about: dict[str, Any], vocabulary: Vocabulary, settings: GeneratorSettings) -> Any:
     if about.get("dimensions") == 3:
         return build_volume_network(about["channels"], vocabulary.rows, settings)
@@ -191,14 +199,9 @@ def _start(course: Course, about: dict[str, Any], base: _Base | None) -> Any:
     return network.to(choose_device(course.settings)).train()
 
 
-def is_first_process() -> bool:
-    """Say whether this process writes: the only one, or the first of those that train together."""
-    return int(os.environ.get("RANK", "0")) == 0
-
-
 def _open_accelerator(settings: GeneratorSettings) -> Any:
     """Return an `Accelerator` when several processes train together, else None."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if count_processes() == 1:
         return None
     from accelerate import Accelerator
 
@@ -210,13 +213,13 @@ def _train(course: Course, about: dict[str, Any], base: _Base | None, folder: Pa
     import torch
 
     settings, steps = course.settings, steps_in_all(course.settings)
-    if _is_same(read_about(folder / GENERATOR_NAME), about):
-        return [float(line.split(",")[1]) for line in (folder / LOSS_NAME).read_text().splitlines()[1:]], steps
+    if is_same(read_about(folder / GENERATOR_NAME), about):
+        return read_losses(folder), steps
     network, accelerator = _start(course, about, base), _open_accelerator(settings)
     average: Tensors = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
     learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learning, lr=settings.learning_rate, weight_decay=0.01, fused=True)
-    losses = _restore(folder / CHECKPOINT_NAME, about, network, average, optimizer)
+    losses = restore_checkpoint(folder, about, network, average, optimizer)
     first_step, weights = len(losses), class_weights(course.lessons.codes[:, 0], settings.balance)
     part, parts = _share(settings, accelerator)
     wrapped = network if accelerator is None else accelerator.prepare(network)
@@ -230,7 +233,7 @@ def _train(course: Course, about: dict[str, Any], base: _Base | None, folder: Pa
             _leave_files(course, about, network, average, optimizer, losses, folder)
         progress(len(losses), steps, "training the generator")
     if is_first_process():
-        _finish(average | {FROZEN + name: tensor for name, tensor in course.frozen.items()}, about, losses, folder)
+        finish_training(average | {FROZEN + name: tensor for name, tensor in course.frozen.items()}, about, losses, folder / GENERATOR_NAME)
     if accelerator is not None:
         accelerator.wait_for_everyone()
     return losses, first_step
@@ -255,35 +258,13 @@ def _leave_files(course: Course, about: dict[str, Any], network: Any, average: T
     """Write, when it is time, the checkpoint, the loss curve so far and a grid of samples."""
     settings, done, steps = course.settings, len(losses), steps_in_all(course.settings)
     if done % settings.checkpoint_steps == 0 and done < steps:
-        write_tensors(pack_state(network, average, optimizer), about | {"losses": losses}, folder / CHECKPOINT_NAME)
-        _write_curve(losses, folder)
+        save_checkpoint(network, average, optimizer, about, losses, folder)
+        write_losses(losses, folder)
     if course.preview is not None and settings.preview_steps and done % settings.preview_steps == 0:
         averaged = _build(about, course.vocabulary, settings).eval()
         averaged.load_state_dict(average)
         picture = course.preview(averaged.to(choose_device(settings)))
         write_bytes(encode_png(picture), folder / f"preview-{done:06d}.png")
-
-
-def _restore(path: Path, about: dict[str, Any], network: Any, average: Tensors, optimizer: Any) -> list[float]:
-    """Put the checkpoint at `path` back, if it is one of this training, and return the losses until then."""
-    found = read_about(path)
-    if found is None or not _is_same(found, about):
-        return []
-    losses: list[float] = found["losses"]
-    unpack_state(read_tensors(path), len(losses), network, average, optimizer)
-    return losses
-
-
-def _write_curve(losses: list[float], folder: Path) -> None:
-    curve = "step,loss\n" + "".join(f"{step},{loss!r}\n" for step, loss in enumerate(losses))
-    write_bytes(curve.encode(), folder / LOSS_NAME)
-
-
-def _finish(tensors: Tensors, about: dict[str, Any], losses: list[float], folder: Path) -> None:
-    """Write the loss curve, then the averaged weights (their file says that training is over), then drop the checkpoint."""
-    _write_curve(losses, folder)
-    write_tensors(tensors, about | {"parameters": sum(tensor.numel() for tensor in tensors.values())}, folder / GENERATOR_NAME)
-    (folder / CHECKPOINT_NAME).unlink(missing_ok=True)
 
 
 def generator_sha256(folder: Path) -> str | None:

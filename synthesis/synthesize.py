@@ -24,11 +24,12 @@ from synthesis.drawing import describe_machine, make_wishes
 from synthesis.engines.engine import Engine, GeneratorReport, Wanted
 from synthesis.engines.loading import open_engine
 from synthesis.fidelity import ClassFidelity, measure_round
-from synthesis.generator import generator_sha256, is_first_process, learned_settings, load_generator, read_base
+from synthesis.generator import generator_sha256, learned_settings, load_generator, read_base
 from synthesis.grids import draw_grid
 from synthesis.label_maps import read_masks
 from synthesis.network import torch_threads
 from synthesis.planning.keeping import say_shortage
+from synthesis.processes import is_first_process
 from synthesis.recipe import SynthesisSettings
 from synthesis.remembering import remember
 from synthesis.requests import Request, asks_for_synthesis, plan_requests

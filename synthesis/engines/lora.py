@@ -16,14 +16,25 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from curation.errors import UsageError
-from curation.manifest import write_bytes
 from curation.pixels import Pixels
 from curation.progress import Progress
-from synthesis.checkpoint import CHECKPOINT_NAME, GENERATOR_NAME, Tensors, pack_state, read_about, read_tensors, unpack_state, write_tensors
+from synthesis.checkpoint import (
+    GENERATOR_NAME,
+    LOSS_NAME,
+    Tensors,
+    finish_training,
+    is_same,
+    read_about,
+    read_losses,
+    read_tensors,
+    restore_checkpoint,
+    save_checkpoint,
+)
 from synthesis.engines.engine import Examples, GeneratorReport, Wanted
-from synthesis.generator import LOSS_NAME, generator_sha256, learned_settings
+from synthesis.generator import generator_sha256, learned_settings
 from synthesis.network import choose_device
 from synthesis.pretrained import decode_latent, embed_prompts, encode_images, find_pipeline, hash_pipeline, keys_of, open_pipeline, write_prompt
+from synthesis.processes import count_processes
 from synthesis.recipe import GeneratorSettings, SamplingSettings
 from synthesis.sampling import seed_noise
 from synthesis.training import GRADIENT_NORM, MIN_SNR_GAMMA, Batch, Lessons, average_decay, class_weights, draw_batch, learning_rate, share_of, update_average
@@ -80,11 +91,11 @@ class LoraDiffusion:
         where = find_pipeline(settings.lora.pipeline, settings.lora.revision)
         about = _describe(examples, settings, hash_pipeline(where))
         adapter, first_step = _open_adapter(where, settings), settings.steps
-        if not _is_same(read_about(folder / GENERATOR_NAME), about):
+        if not is_same(read_about(folder / GENERATOR_NAME), about):
             first_step = _train(adapter, _lessons(adapter.pipe, examples, settings, about["prompts"]), about, settings, folder, progress)
         adapter.put(read_tensors(folder / GENERATOR_NAME))
         self.folder, self._adapter = folder, adapter
-        losses = [float(line.split(",")[1]) for line in (folder / LOSS_NAME).read_text().splitlines()[1:]]
+        losses = read_losses(folder)
         return GeneratorReport(
             folder=str(folder),
             generator_sha256=generator_sha256(folder) or "",
@@ -166,10 +177,12 @@ def _folder_of(folder: Path | None) -> Path:
 
 
 def _check(examples: Examples, settings: GeneratorSettings) -> None:
-    """Raise `UsageError` unless images and prompt fit the settings."""
+    """Raise `UsageError` unless images, prompt and processes fit the settings."""
     side, allowed = settings.size_px, {"label", *settings.conditions}
     if examples.images.shape[1:3] != (side, side) or len(examples.images) != len(examples.conditions):
         raise UsageError(f"images of shape {examples.images.shape} cannot be learned at {side} px: give square images of that side, one condition each")
+    if count_processes() > 1:
+        raise UsageError("the engine lora trains in one process: run `curaloop synthesize` without `accelerate launch`")
     if settings.base is not None:
         raise UsageError("synthesis.generator.base is of no use to the engine lora, which starts from its pipeline: leave it out")
     if unknown := sorted(keys_of(settings.lora.prompt) - allowed):
@@ -189,10 +202,6 @@ def _describe(examples: Examples, settings: GeneratorSettings, pipeline_sha256: 
         "pipeline_sha256": pipeline_sha256,
         "images_sha256": hashlib.sha256(examples.images.tobytes() + json.dumps(examples.conditions, sort_keys=True).encode()).hexdigest(),
     }
-
-
-def _is_same(found: dict[str, Any] | None, about: dict[str, Any]) -> bool:
-    return found is not None and all(found.get(key) == value for key, value in about.items())
 
 
 def _open_adapter(where: Path, settings: GeneratorSettings) -> Adapter:
@@ -230,7 +239,7 @@ def _train(adapter: Adapter, taught: tuple[Lessons, Any], about: dict[str, Any],
     lessons, prompts = taught
     average: Tensors = {name: parameter.detach().clone() for name, parameter in adapter.named_parameters()}
     optimizer = torch.optim.AdamW([parameter for _, parameter in adapter.named_parameters()], lr=settings.learning_rate, weight_decay=0.01)
-    losses, unflipped = _restore(folder / CHECKPOINT_NAME, about, adapter, average, optimizer), settings.model_copy(update={"flips": ()})
+    losses, unflipped = restore_checkpoint(folder, about, adapter, average, optimizer), settings.model_copy(update={"flips": ()})
     first_step, weights = len(losses), class_weights(lessons.codes[:, 1], settings.balance)
     for step in range(first_step, settings.steps):
         batch = draw_batch(step, lessons, weights, unflipped)
@@ -239,23 +248,10 @@ def _train(adapter: Adapter, taught: tuple[Lessons, Any], about: dict[str, Any],
             raise UsageError(f"training the generator diverged at step {step}: lower synthesis.generator.learning_rate, or set precision to fp32")
         update_average(adapter, average, average_decay(step, settings))
         if len(losses) % settings.checkpoint_steps == 0 and len(losses) < settings.steps:
-            write_tensors(pack_state(adapter, average, optimizer), about | {"losses": losses}, folder / CHECKPOINT_NAME)
+            save_checkpoint(adapter, average, optimizer, about, losses, folder)
         progress(len(losses), settings.steps, "training the generator")
-    curve = "step,loss\n" + "".join(f"{step},{loss!r}\n" for step, loss in enumerate(losses))
-    write_bytes(curve.encode(), folder / LOSS_NAME)
-    write_tensors(average, about | {"parameters": sum(tensor.numel() for tensor in average.values())}, folder / GENERATOR_NAME)
-    (folder / CHECKPOINT_NAME).unlink(missing_ok=True)
+    finish_training(average, about, losses, folder / GENERATOR_NAME)
     return first_step
-
-
-def _restore(path: Path, about: dict[str, Any], adapter: Adapter, average: Tensors, optimizer: Any) -> list[float]:
-    """Put the checkpoint at `path` back, if it is one of this training, and return the losses until then."""
-    found = read_about(path)
-    if found is None or not _is_same(found, about):
-        return []
-    losses: list[float] = found["losses"]
-    unpack_state(read_tensors(path), len(losses), adapter, average, optimizer)
-    return losses
 
 
 def _step(adapter: Adapter, optimizer: Any, batch: Batch, prompts: Any, rate: float, settings: GeneratorSettings) -> float:

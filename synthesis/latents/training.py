@@ -12,22 +12,23 @@ from pathlib import Path
 from typing import Any
 
 from curation.errors import UsageError
-from curation.manifest import write_bytes
 from curation.progress import Progress
-from synthesis.checkpoint import CHECKPOINT_NAME, Tensors, pack_state, read_about, read_tensors, unpack_state, write_tensors
+from synthesis.checkpoint import Tensors, finish_training, is_same, read_about, read_tensors, restore_checkpoint, save_checkpoint
 from synthesis.latents.autoencoder import Autoencoder, build_autoencoder, check_sides, device_of, flipped_axes, frozen, to_signal
 from synthesis.network import choose_device
+from synthesis.processes import let_first
 from synthesis.recipe import AutoencoderSettings, GeneratorSettings
 from synthesis.training import AVERAGE_POWER, update_average
 
 AUTOENCODER_NAME = "autoencoder.safetensors"
-LOSS_NAME = "loss.csv"
 LARGEST_LOG_VARIANCE = 20.0
 LONGEST_AVERAGE = 0.999
 
 
 def train_autoencoder(images: Any, settings: AutoencoderSettings, training: GeneratorSettings, folder: Path, progress: Progress) -> Autoencoder:
     """Train an autoencoder in `folder`, go on with one that was stopped, or read the finished one.
+
+    Of several processes the first one trains it, the others wait.
 
     Args:
         images: `(N, C, H, W)` or `(N, C, D, H, W)` uint8, sides divisible by the network's factor.
@@ -42,9 +43,9 @@ def train_autoencoder(images: Any, settings: AutoencoderSettings, training: Gene
     coder = build_autoencoder(images.shape[1], settings, training.seed, images.ndim - 2)
     check_sides(tuple(images.shape[2:]), coder.factor)
     about = _describe(images, settings, training)
-    if not _is_same(read_about(folder / AUTOENCODER_NAME), about):
-        _train(coder, images, about, settings, training, folder, progress)
-    coder.network.load_state_dict(read_tensors(folder / AUTOENCODER_NAME))
+    finished = folder / AUTOENCODER_NAME
+    let_first(lambda: _train(coder, images, about, settings, training, folder, progress), lambda: is_same(read_about(finished), about))
+    coder.network.load_state_dict(read_tensors(finished))
     return frozen(coder)
 
 
@@ -60,10 +61,6 @@ def hash_images(images: Any) -> str:
     return hashlib.sha256(images.contiguous().numpy().tobytes()).hexdigest()
 
 
-def _is_same(found: dict[str, Any] | None, about: dict[str, Any]) -> bool:
-    return found is not None and all(found.get(key) == value for key, value in about.items())
-
-
 def _train(
     coder: Autoencoder, images: Any, about: dict[str, Any], settings: AutoencoderSettings, training: GeneratorSettings, folder: Path, progress: Progress
 ) -> None:
@@ -73,11 +70,7 @@ def _train(
     network = coder.network.to(choose_device(training)).train()
     average: Tensors = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=0.0, fused=True)
-    losses: list[float] = []
-    found = read_about(folder / CHECKPOINT_NAME)
-    if found is not None and _is_same(found, about):
-        losses = found["losses"]
-        unpack_state(read_tensors(folder / CHECKPOINT_NAME), len(losses), network, average, optimizer)
+    losses = restore_checkpoint(folder, about, network, average, optimizer)
     for step in range(len(losses), settings.steps):
         optimizer.param_groups[0]["lr"] = _rate(step, settings)
         losses.append(_train_step(coder, optimizer, _draw_batch(step, images, settings, training), settings, training.precision))
@@ -85,11 +78,9 @@ def _train(
             raise UsageError(f"training the autoencoder diverged at step {step}: lower its learning_rate, or set precision to fp32")
         update_average(network, average, min(LONGEST_AVERAGE, (1 - 1 / (step + 1)) ** AVERAGE_POWER))
         if len(losses) % training.checkpoint_steps == 0 and len(losses) < settings.steps:
-            write_tensors(pack_state(network, average, optimizer), about | {"losses": losses}, folder / CHECKPOINT_NAME)
+            save_checkpoint(network, average, optimizer, about, losses, folder)
         progress(len(losses), settings.steps, "training the autoencoder")
-    write_bytes(("step,loss\n" + "".join(f"{step},{loss!r}\n" for step, loss in enumerate(losses))).encode(), folder / LOSS_NAME)
-    write_tensors(average, about, folder / AUTOENCODER_NAME)
-    (folder / CHECKPOINT_NAME).unlink(missing_ok=True)
+    finish_training(average, about, losses, folder / AUTOENCODER_NAME)
 
 
 def _draw_batch(step: int, images: Any, settings: AutoencoderSettings, training: GeneratorSettings) -> tuple[Any, Any]:

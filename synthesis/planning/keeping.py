@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,11 +19,13 @@ from curation.project import Project
 from synthesis.planning.fingerprint import DataFingerprint, Machine, fingerprint_rows, look_at_machine
 from synthesis.planning.plan import Choice, Plan, find_shortage, make_plan
 from synthesis.planning.trials import Trial
+from synthesis.processes import count_processes
 from synthesis.recipe import GeneratorSettings, SynthesisSettings
 from synthesis.requests import asks_for_synthesis
 from synthesis.training_set import usable_rows
 
 FORMAT = 1
+UNPLANNED_THREADS = 1
 
 
 def plan_synthesis(
@@ -42,12 +43,14 @@ def plan_synthesis(
     Raises:
         UsageError: several processes train together and no plan is kept yet: each would measure the others.
     """
+    if settings.plan.preset == "recipe":
+        threads = threads or UNPLANNED_THREADS
     usable = usable_rows(read_manifest(project.manifest), settings.task, "train")
     machine = look_at_machine()
     path = plan_path(project.models, usable, settings, machine, threads)
     plan = read_plan(path)
     if plan is None:
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if count_processes() > 1:
             raise UsageError("no plan is kept for this data and machine: run `curaloop synthesize --plan` once before `accelerate launch`")
         plan = make_plan(fingerprint_rows(usable, settings.task), machine, wanted_classes(gaps, settings), settings, threads, progress)
         write_plan(plan, path)
@@ -71,7 +74,7 @@ def planned_settings(
 ) -> tuple[SynthesisSettings, int]:
     """Return the recipe with the planned generator, and the threads of torch; without a preset, the recipe as it is and one thread."""
     if settings.plan.preset == "recipe":
-        return settings, threads or 1
+        return settings, threads or UNPLANNED_THREADS
     plan, _ = plan_synthesis(project, settings, gaps, threads, progress)
     return settings.model_copy(update={"generator": plan.generator}), plan.threads
 

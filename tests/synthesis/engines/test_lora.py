@@ -153,6 +153,13 @@ def test_code_and_pickles_of_a_pipeline_are_refused(tmp_path: Path, pipeline: Pa
         find_pipeline("", "main")
 
 
+def test_several_processes_are_refused(tmp_path: Path, pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would all write one file; the sentence says what to run instead."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="in one process"):
+        LoraDiffusion(settings(pipeline), SAMPLING).fit(examples(), tmp_path, silent)
+
+
 def test_wrong_use_is_refused(tmp_path: Path, pipeline: Path) -> None:
     """A key that is no condition, images of another size, a class that was never seen, a pipeline that changed."""
     with pytest.raises(UsageError, match="'sex'"):

@@ -124,7 +124,6 @@ def test_accumulated_parts_are_one_batch(tmp_path: Path) -> None:
 
 def test_processes_train_together(tmp_path: Path) -> None:
     """Two processes with half of each batch give the weights of one process, up to rounding; the first one writes."""
-    pytest.importorskip("accelerate")
     root = Path(__file__).parents[3]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

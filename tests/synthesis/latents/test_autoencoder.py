@@ -37,6 +37,18 @@ def die(done, total, what):
 train_autoencoder(training_bytes(), TINY, tiny_generator(), Path(sys.argv[1]), die)
 """
 
+TOGETHER = """
+import sys
+from pathlib import Path
+from tests.synthesis.latents.test_autoencoder import TINY, training_bytes
+from synthesis.latents.training import train_autoencoder
+from tests.synthesis.builders import tiny_generator
+
+steps = []
+train_autoencoder(training_bytes(), TINY, tiny_generator(), Path(sys.argv[1]), lambda done, *_: steps.append(done))
+print(len(steps))
+"""
+
 
 def training_bytes(per_class: int = 6) -> Any:
     """Return `(N, 3, 16, 16)` uint8 phantoms."""
@@ -162,3 +174,15 @@ def test_the_losses_have_the_values_that_they_state() -> None:
     blurred[..., 1:3] = torch.tensor([1 / 3, 2 / 3])
     assert float(reconstruction_loss(blurred, images)) > float((blurred - images).abs().mean())
     assert float(normal_divergence(torch.ones(5), torch.zeros(5))) == 0.5
+
+
+def test_of_several_processes_the_first_one_trains(tmp_path: Path) -> None:
+    """The second one takes no step: it waits, and reads what the first one leaves."""
+    root = Path(__file__).parents[3]
+    started = []
+    for rank in ("1", "0"):
+        environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "WORLD_SIZE": "2", "RANK": rank}
+        started.append(subprocess.Popen([sys.executable, "-c", TOGETHER, str(tmp_path)], cwd=root, env=environment, stdout=subprocess.PIPE, text=True))
+    said = [process.communicate(timeout=300)[0].split() for process in started]
+    assert said == [["0"], [str(TINY.steps)]]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [AUTOENCODER_NAME, "loss.csv"]
