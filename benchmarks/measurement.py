@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import platform
 import statistics
 import subprocess
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 
@@ -25,6 +29,23 @@ class Measurement:
     def is_met(self) -> bool:
         """Is the target met?"""
         return self.value >= self.target if self.at_least else self.value <= self.target
+
+
+def publish(title: str, measured: Sequence[Measurement], name: str) -> int:
+    """Print the table, write `results/<name>-<time>.json`, and return the exit code: 1 when a target is missed."""
+    from rich.console import Console
+
+    from flows.console import table
+
+    rows = [(m.name, round(m.value, 3), m.unit, f"{'>=' if m.at_least else '<='} {m.target}", "met" if m.is_met else "MISSED", m.detail) for m in measured]
+    Console(width=200).print(table(title, rows, "what", "value", "unit", "target", "", "detail"))
+    folder = Path(__file__).parent / "results"
+    folder.mkdir(exist_ok=True)
+    now = datetime.now(UTC)
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    content = {"utc": now.isoformat(), "machine": machine, "measured": [asdict(m) | {"is_met": m.is_met} for m in measured]}
+    (folder / f"{name}-{now:%Y%m%dT%H%M%SZ}.json").write_text(json.dumps(content, indent=1))
+    return 0 if all(m.is_met for m in measured) else 1
 
 
 @dataclass(frozen=True)

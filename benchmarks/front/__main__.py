@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
-
 from benchmarks.front import cleaning, pictures, reruns, series, workers
-from benchmarks.measurement import Measurement
-from flows.console import table
+from benchmarks.measurement import Measurement, publish
 
 PARTS: dict[str, Callable[[Path], list[Measurement]]] = {
     "series": series.measure,
@@ -35,15 +27,7 @@ def main(names: list[str]) -> int:
     with tempfile.TemporaryDirectory(dir=room if room.is_dir() else None, prefix="bench-front-") as temporary:
         for name in names or list(PARTS):
             measured += PARTS[name](Path(temporary))
-    rows = [(m.name, round(m.value, 3), m.unit, f"{'>=' if m.at_least else '<='} {m.target}", "met" if m.is_met else "MISSED", m.detail) for m in measured]
-    Console(width=200).print(table("The front of the loop beside its peers", rows, "what", "value", "unit", "target", "", "detail"))
-    folder = Path(__file__).parent.parent / "results"
-    folder.mkdir(exist_ok=True)
-    now = datetime.now(UTC)
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
-    content = {"utc": now.isoformat(), "machine": machine, "measured": [asdict(m) | {"is_met": m.is_met} for m in measured]}
-    (folder / f"front-{now:%Y%m%dT%H%M%SZ}.json").write_text(json.dumps(content, indent=1))
-    return 0 if all(m.is_met for m in measured) else 1
+    return publish("The front of the loop beside its peers", measured, "front")
 
 
 if __name__ == "__main__":

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
-
-from benchmarks.measurement import Measurement
-from flows.console import table
+from benchmarks.measurement import Measurement, publish
 from synthesis.planning.plan import GAIN
 from synthesis.planning.presets import PRESETS
 
@@ -97,15 +90,7 @@ def said(line: Measurement) -> Measurement:
 def main(names: list[str]) -> int:
     """Measure one part after the other."""
     measured = [said(line) for name in names or list(PARTS) for line in PARTS[name]()]
-    rows = [(m.name, round(m.value, 3), m.unit, m.target, "met" if m.is_met else "MISSED", m.detail) for m in measured]
-    Console(width=200).print(table("Synthesis: speed and memory", rows, "what", "value", "unit", "target (at most)", "", "detail"))
-    folder = Path(__file__).parents[1] / "results"
-    folder.mkdir(exist_ok=True)
-    now = datetime.now(UTC)
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
-    content = {"utc": now.isoformat(), "machine": machine, "measured": [asdict(m) | {"is_met": m.is_met} for m in measured]}
-    (folder / f"synth-{now:%Y%m%dT%H%M%SZ}.json").write_text(json.dumps(content, indent=1))
-    return 0 if all(m.is_met for m in measured) else 1
+    return publish("Synthesis: speed and memory", measured, "synth")
 
 
 if __name__ == "__main__":
