@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from adaptation.features import FEATURES_VERSION, Planes, planes_of
-from curation.errors import ServiceError, UsageError
+from curation.errors import UsageError
+from curation.hub import fetch_model
 from curation.pixels import Pixels
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 Features = npt.NDArray[np.float32]
 DEFAULT = "efficientnet-lite0"
+FETCHED = ("*.safetensors", "*.json")
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def load_encoder(name: str = DEFAULT, threads: int | None = None, batch_size: in
     if name == DEFAULT:
         encoder = load_efficientnet(threads or 1, batch_size, in_bfloat16=has_bfloat16())
     else:
-        folder = _download(name.removeprefix("hf:")) if name.startswith("hf:") else Path(name).expanduser()
+        folder = fetch_model("finetune.encoder", name.removeprefix("hf:"), FETCHED) if name.startswith("hf:") else Path(name).expanduser()
         encoder = _load_transformer(name, folder, threads or 1, batch_size)
     return encoder if threads else replace(encoder, threads=_measure_threads(encoder))
 
@@ -183,24 +185,6 @@ def _fold_batch_normalization(model: Any) -> None:
         if hasattr(owner, convolution):
             setattr(owner, convolution, fuse_conv_bn_eval(getattr(owner, convolution), getattr(owner, normalization)))
             setattr(owner, normalization, torch.nn.Identity())
-
-
-def _download(hub_id: str, endpoint: str | None = None) -> Path:
-    """Return the local folder of a hub repository; only safetensors and JSON files are fetched.
-
-    Raises:
-        UsageError: the hub has no such repository, or does not give it to this account.
-        ServiceError: the hub could not be reached and the files are not in the local cache.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, IncompleteSnapshotError, LocalEntryNotFoundError, RepositoryNotFoundError
-
-    try:
-        return Path(snapshot_download(hub_id, allow_patterns=["*.safetensors", "*.json"], endpoint=endpoint, etag_timeout=5))
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise UsageError(f"finetune.encoder: the hub has no model {hub_id!r}, or it is gated") from error
-    except (LocalEntryNotFoundError, IncompleteSnapshotError, HfHubHTTPError, OSError) as error:
-        raise ServiceError("Hugging Face hub", endpoint or "huggingface.co", f"{hub_id} could not be fetched and is not in the local cache") from error
 
 
 def _load_transformer(name: str, folder: Path, threads: int, batch_size: int) -> Encoder:

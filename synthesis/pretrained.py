@@ -12,12 +12,14 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from curation.errors import ServiceError, UsageError
+from curation.errors import UsageError
+from curation.hub import fetch_model
 from curation.pixels import Pixels
 from synthesis.engines.engine import Condition
 
 PIPELINE = "StableDiffusionPipeline"
 WEIGHTS = ("unet", "vae", "text_encoder")
+FETCHED = ("model_index.json", "*/*.json", "*/*.txt", *(f"{part}/*.safetensors" for part in WEIGHTS))
 LIBRARIES = {None, "diffusers", "transformers"}
 UNUSED = {"safety_checker", "feature_extractor", "image_encoder"}
 KEY = "synthesis.generator.lora.pipeline"
@@ -32,23 +34,9 @@ def find_pipeline(name: str, revision: str) -> Path:
     """
     if not name:
         raise UsageError(f"{KEY} is empty: name the folder or the hub id of a Stable Diffusion pipeline")
-    folder = Path(name).expanduser() if Path(name).expanduser().is_dir() else _fetch(name, revision)
+    folder = Path(name).expanduser() if Path(name).expanduser().is_dir() else fetch_model(KEY, name, FETCHED, revision=revision)
     check_pipeline(folder)
     return folder
-
-
-def _fetch(hub_id: str, revision: str) -> Path:
-    """Return the local folder of a hub repository's pipeline."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
-
-    wanted = ["model_index.json", "*/*.json", "*/*.txt", *(f"{part}/*.safetensors" for part in WEIGHTS)]
-    try:
-        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=wanted, etag_timeout=5))
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise UsageError(f"{KEY}: there is no folder and no model on the hub called {Path(hub_id).name!r}") from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise ServiceError("Hugging Face hub", "huggingface.co", f"{Path(hub_id).name} could not be fetched and is not in the local cache") from error
 
 
 def check_pipeline(folder: Path) -> None:

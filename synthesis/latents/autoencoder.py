@@ -12,11 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from curation.errors import ServiceError, UsageError
+from curation.errors import UsageError
+from curation.hub import fetch_model
 from synthesis.checkpoint import Tensors
 from synthesis.recipe import AutoencoderSettings, GeneratorSettings
 
 ENCODED_IMAGES = 8
+FETCHED = ("*.safetensors", "config.json", "vae/*.safetensors", "vae/config.json")
+UNWANTED = ("unet/*", "text_encoder*/*", "safety_checker/*")
 """Images a forward pass; the last one is filled up with copies, since kernels round differently for different batch sizes."""
 
 
@@ -68,7 +71,7 @@ def read_autoencoder(name: str) -> Autoencoder:
     """
     from diffusers import AutoencoderKL
 
-    folder = Path(name).expanduser() if Path(name).expanduser().is_dir() else _fetch(name)
+    folder = Path(name).expanduser() if Path(name).expanduser().is_dir() else fetch_model("synthesis.generator.latent.autoencoder", name, FETCHED, UNWANTED)
     folder = folder / "vae" if (folder / "vae" / "config.json").is_file() else folder
     if not (folder / "config.json").is_file() or not any(folder.glob("*.safetensors")):
         raise UsageError("synthesis.generator.latent.autoencoder: no config.json with safetensors beside it; pickled weights are not read, convert them first")
@@ -76,20 +79,6 @@ def read_autoencoder(name: str) -> Autoencoder:
         return frozen(_wrap_images(AutoencoderKL.from_pretrained(folder, use_safetensors=True, local_files_only=True)))
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         raise UsageError("synthesis.generator.latent.autoencoder is not a diffusers AutoencoderKL: name a folder or hub id that is") from error
-
-
-def _fetch(hub_id: str) -> Path:
-    """Return the local folder of a hub repository's autoencoder."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, IncompleteSnapshotError, LocalEntryNotFoundError, RepositoryNotFoundError
-
-    wanted = ["*.safetensors", "config.json", "vae/*.safetensors", "vae/config.json"]
-    try:
-        return Path(snapshot_download(hub_id, allow_patterns=wanted, ignore_patterns=["unet/*", "text_encoder*/*", "safety_checker/*"], etag_timeout=5))
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise UsageError(f"synthesis.generator.latent.autoencoder: there is no folder and no model on the hub called {Path(hub_id).name!r}") from error
-    except (LocalEntryNotFoundError, IncompleteSnapshotError, HfHubHTTPError, OSError) as error:
-        raise ServiceError("Hugging Face hub", "huggingface.co", f"{Path(hub_id).name} could not be fetched and is not in the local cache") from error
 
 
 def rebuild_autoencoder(config: dict[str, Any], weights: Tensors) -> Autoencoder:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adaptation.encoders import Encoder, _download, has_bfloat16, load_efficientnet, load_encoder
-from curation.errors import ServiceError, UsageError
+from adaptation.encoders import Encoder, has_bfloat16, load_efficientnet, load_encoder
+from curation.errors import UsageError
 
 RNG = np.random.default_rng(0)
 IMAGES = [RNG.integers(0, 255, (32, 32, 3)).astype(np.uint8) for _ in range(5)] + [RNG.integers(-1000, 1000, (6, 32, 32)).astype(np.int16)]
@@ -115,10 +115,3 @@ def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
     """A typing error in the recipe is answered with what would be right."""
     with pytest.raises(UsageError, match="efficientnet-lite0"):
         load_encoder("eficientnet")
-
-
-def test_an_unreachable_hub_is_a_service_error(tmp_path: Path) -> None:
-    """Exit code 3, not a traceback."""
-    with pytest.raises(ServiceError) as caught:
-        _download("nobody/no-such-model-at-all", endpoint="http://127.0.0.1:9")
-    assert caught.value.exit_code == 3
