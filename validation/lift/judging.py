@@ -212,7 +212,8 @@ def _judge_one(court: Court, side: Side, label: str | None, arms: Sequence[ArmRe
     """Return the verdict on one judged class, or on all of them together."""
     own, configuration = court.classes_of(label), court.chosen[label][court.judged]
     sources = {name: measure_source(court.benches, name, court.settings.seed) for name in own}
-    source = max(sources.values(), key=lambda found: -1.0 if found.low is None else found.low)
+    limit = court.settings.source_auc
+    source = max(sources.values(), key=lambda found: limit if found.value is None else found.value)  # unknown: worse than known and allowed
     costs = measure_costs(court.students, side, court.benches, configuration, own, court.settings)
     passed = sum(_passed(counts[name]) for name in own)
     patients = _least_patients(court.benches, "test", own)

@@ -48,7 +48,10 @@ def decide(hardest: ArmResult | None, source: Estimate, costs: Sequence[Cost], p
         return "reject", f"Harm elsewhere, compared with real images alone: {'; '.join(f'{cost.name} {_shown(cost.change, signed=True)}' for cost in harms)}."
     if hardest is None or hardest.lift.low is None or hardest.lift.high is None:
         return "inconclusive", f"There are {patients} test patients of the class: too few for an interval. Collect more, or judge several splits together."
-    return _weigh(hardest, patients, settings.margin)
+    word, reason = _weigh(hardest, patients, settings.margin)
+    if word == "accept" and source.value is None:
+        return "inconclusive", f"{reason} But too few images of the class are left to tell whether their source is a shortcut: draw more."
+    return word, reason
 
 
 def _weigh(hardest: ArmResult, patients: int, margin: float) -> tuple[Word, str]:

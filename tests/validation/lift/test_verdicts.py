@@ -51,6 +51,14 @@ def test_a_shortcut_is_rejected_however_good_the_lift_is() -> None:
     assert decide(an_arm(0.05, 0.1), Estimate(0.89, 0.7, 0.99), (), 20, 100, LiftSettings())[0] == "accept"
 
 
+def test_a_lift_of_unknown_source_is_not_accepted() -> None:
+    """Too few images to tell them apart: what nobody looked at does not pass. A rejection stays one."""
+    word, reason = decide(an_arm(0.05, 0.1), Estimate(None), (), 3, 100, LiftSettings())
+    assert word == "inconclusive"
+    assert "draw more" in reason
+    assert decide(an_arm(-0.05, -0.01), Estimate(None), (), 3, 100, LiftSettings())[0] == "reject"
+
+
 def test_harm_elsewhere_is_rejected_and_named() -> None:
     """The class that loses stands in the reason."""
     costs = (Cost("class", "common", Estimate(-0.06, -0.09, -0.03), True), Cost("class", "other", Estimate(0.0, -0.01, 0.01), False))
