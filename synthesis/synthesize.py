@@ -134,15 +134,16 @@ def synthesize(
         return SynthesisReport(skipped=reason, task=settings.task, train_images=usable.height, seconds=time.monotonic() - began)
     with torch_threads(threads):
         train = load_training_set(project, usable, settings)
+        record = write_training_rows(train.rows, folder, learning.generator.base) if is_first_process() else ""
         engine, trained = _train(project, train, folder, learning, tell)
         if not is_first_process():
             return SynthesisReport(skipped="this process helped to train; the first one draws and stores the candidates", task=settings.task)
-        return _make_candidates(_Round(project, settings, rows, train, engine, trained, folder, verdicts), requests, remember(embed), tell, began)
+        return _make_candidates(_Round(project, settings, rows, train, engine, trained, folder, record, verdicts), requests, remember(embed), tell, began)
 
 
 @dataclass(frozen=True)
 class _Round:
-    """A trained generator, and where its candidates go."""
+    """A trained generator, the hash of the record of what it learned from, and where its candidates go."""
 
     project: Project
     settings: SynthesisSettings
@@ -151,13 +152,14 @@ class _Round:
     engine: Engine
     trained: GeneratorReport
     folder: Path
+    record: str
     verdicts: Sequence[ExpertVerdict]
 
 
 def _make_candidates(here: _Round, requests: list[Request], embed: Embed, tell: Progress, began: float) -> SynthesisReport:
     """Draw, screen and store."""
     project, settings, rows, train, trained = here.project, here.settings, here.rows, here.train, here.trained
-    origin = Provenance(trained.generator_sha256, hash_rows(train.rows), settings, describe_machine(settings.generator))
+    origin = Provenance(trained.generator_sha256, here.record, settings, describe_machine(settings.generator))
     reward = learn_reward(project, rows, train, here.verdicts, embed, settings)
     sampling = time.monotonic()
     first_seed = next_seed(rows, trained.generator_sha256, settings)
@@ -271,9 +273,7 @@ def _show(made: list[Pixels], wanted: list[Wanted], settings: SynthesisSettings)
 
 
 def _train(project: Project, train: TrainingSet, folder: Path, settings: SynthesisSettings, progress: Progress) -> tuple[Engine, GeneratorReport]:
-    """Put the training rows on record, then train or go on."""
-    if is_first_process():
-        write_training_rows(train.rows, folder)
+    """Train or go on."""
     engine, examples = open_engine(settings), train.examples(settings.generator.conditions)
     if engine.needs_parents:
         examples = examples._replace(masks=read_masks(project, train.rows, settings.generator.size_px))

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import polars as pl
 
 from curation.duplicates import is_dropped_duplicate
+from curation.errors import UsageError
 from curation.manifest import write_bytes
 from curation.modalities import with_task
 from curation.pixels import Pixels, decode
@@ -119,10 +120,30 @@ def most_common(rows: pl.DataFrame, column: str) -> Any:
     return rows[column].drop_nulls().value_counts().sort("count", column, descending=[True, False])[column][0]
 
 
-def write_training_rows(rows: pl.DataFrame, folder: Path) -> None:
-    """Put on record, beside the generator, which rows it learns from."""
-    record = {"training_manifest_sha256": hash_rows(rows), "image_ids": sorted(rows["image_id"])}
+def write_training_rows(rows: pl.DataFrame, folder: Path, base: Path | None = None) -> str:
+    """Put on record, beside the generator, which images it learns from, those that its base learned from included; return the record's hash.
+
+    Args:
+        rows: that it learns from.
+        folder: of the generator.
+        base: folder of the generator that it starts from.
+
+    Raises:
+        UsageError: nobody knows what the base learned from.
+    """
+    name, image_ids = hash_rows(rows), set(rows["image_id"])
+    if base is not None:
+        if not (base / RECORD_NAME).exists():
+            raise UsageError(
+                f"synthesis.generator.base has no {RECORD_NAME}, so nobody can say that it saw no val or test patient: "
+                "name a folder that `curaloop synthesize` made"
+            )
+        known = json.loads((base / RECORD_NAME).read_text())
+        name = hashlib.sha256(f"{name}|{known['training_manifest_sha256']}".encode()).hexdigest()
+        image_ids |= set(known["image_ids"])
+    record = {"training_manifest_sha256": name, "image_ids": sorted(image_ids)}
     write_bytes((json.dumps(record, indent=0, sort_keys=True) + "\n").encode(), folder / RECORD_NAME)
+    return name
 
 
 def read_training_rows(project: Project) -> dict[str, frozenset[str]]:

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from curation.errors import UsageError
 from curation.manifest import read_manifest, write_manifest
 from curation.pixels import decode, hash_pixels, read_png_mark
 from curation.progress import silent
@@ -129,6 +130,25 @@ def test_a_generator_of_the_project_serves_as_base(tmp_path: Path) -> None:
     assert (report.steps, report.first_step, report.requested) == (2, 0, {"disc": 2})
     assert len([*project.models.glob("generator-*")]) == 2
     assert set(candidates_of(project).filter(generator_sha256=report.generator_sha256)["recipe_sha256"]) == {settings.sha256()}
+
+
+def test_what_a_base_learned_from_is_on_record_too(tmp_path: Path) -> None:
+    """An image that the base saw in train, and that lies in val now, is found; a base without a record is refused."""
+    project = a_phantom_project(tmp_path)
+    first = synthesize(project, tiny_synthesis(), a_gap_table(missing=1), embed_phantoms)
+    base = next(project.models.glob("generator-*"))
+    rows = read_manifest(project.manifest)
+    moved = rows.filter((pl.col("split") == "train") & (pl.col("origin") == "acquired"))["image_id"][0]
+    write_manifest(rows.with_columns(split=pl.when(pl.col("image_id") == moved).then(pl.lit("val")).otherwise("split")), project.manifest)
+    settings = tiny_synthesis(generator=tiny_generator(base=base.relative_to(project.root), low_shot_steps=2))
+    second = synthesize(project, settings, a_gap_table(missing=3), embed_phantoms)
+    known = read_training_rows(project)
+    assert moved in known[second.training_manifest_sha256 or ""]
+    assert second.training_manifest_sha256 != first.training_manifest_sha256
+    (base / "training_rows.json").unlink()
+    again = tiny_synthesis(generator=tiny_generator(base=base.relative_to(project.root), low_shot_steps=3))
+    with pytest.raises(UsageError, match="saw no val or test patient"):
+        synthesize(project, again, a_gap_table(missing=6), embed_phantoms)
 
 
 def test_other_train_rows_are_another_generator(tmp_path: Path) -> None:
