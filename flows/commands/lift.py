@@ -14,6 +14,7 @@ def lift(
     ctx: typer.Context,
     prove: Annotated[bool, typer.Option("--prove", help="Try the court on simulated batches whose worth is known; no project is needed.")] = False,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="With --prove: cohorts of each kind.")] = 20,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="With --prove: seed of the first cohort; another one is a fresh trial.")] = 0,
     json: Annotated[bool, typer.Option("--json", callback=wants_json, help="One JSON document on stdout.")] = False,
 ) -> None:
     """Judge the synthetic images: do they help on real test patients, more than what costs nothing?
@@ -23,7 +24,7 @@ def lift(
     Example: [bold]curaloop lift --json > judgement.json[/]
     """
     if prove:
-        _prove(seeds, json)
+        _prove(seeds, seed, json)
         return
     from flows.lifting import run_lift
     from flows.showing_lift import show_lift
@@ -32,14 +33,14 @@ def lift(
     print_json(report) if json else show_lift(report)
 
 
-def _prove(seeds: int, json: bool) -> None:
+def _prove(seeds: int, seed: int, json: bool) -> None:
     """Run the proof; exit 1 when a verdict is wrong in more than 5 % of the runs of a kind."""
     from flows.console import progress_bar, stdout_to_stderr
     from flows.showing_lift import show_lift_proof
     from validation.lift.proof import PROOF_SETTINGS, prove
 
     with stdout_to_stderr(), progress_bar() as progress:
-        proof = prove(PROOF_SETTINGS, seeds, progress=progress)
+        proof = prove(PROOF_SETTINGS, seeds, seed, progress=progress)
     print_json(proof.to_json()) if json else show_lift_proof(proof)
     if not proof.is_proven:
         raise typer.Exit(1)

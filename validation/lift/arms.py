@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from adaptation.probe import Projection, fit_projection
 from validation.lift.cohort import Batch, Cohort
@@ -73,10 +72,14 @@ def set_up(cohort: Cohort, batch: Batch, classes: tuple[str, ...], settings: Lif
 
 
 def count_added(bench: Bench, dose: float) -> dict[int, int]:
-    """Return how many images of each class a dose adds: dose x real train images, and never more than the batch holds."""
-    real = np.bincount(bench.pool.codes[: bench.pool.real], minlength=bench.pool.classes)
-    held = np.bincount(bench.pool.codes[bench.synthetic], minlength=bench.pool.classes)
-    return {code: min(max(1, round(dose * int(real[code]))), int(held[code])) for code in np.flatnonzero(held).tolist()}
+    """Return how many images of each class a dose adds: dose x real train images, and never more than the batch holds.
+
+    A class of which no image may be released is added in no arm: else the controls would add a class that the judged images lack.
+    """
+    made, releasable = bench.pool.codes[bench.synthetic], bench.batch.releasable()
+    real, held = (np.bincount(codes, minlength=bench.pool.classes) for codes in (bench.pool.codes[: bench.pool.real], made))
+    added = np.unique(made[releasable] if releasable.any() else made)
+    return {code: min(max(1, round(dose * int(real[code]))), int(held[code])) for code in added.tolist()}
 
 
 def distinct_doses(benches: Sequence[Bench], doses: Sequence[float]) -> list[float]:
@@ -170,11 +173,14 @@ def list_trainings(bench: Bench, configurations: Sequence[Configuration], settin
 
 
 def _order_rows(bench: Bench, smote: dict[int, Rows], most: dict[int, int], seed: int) -> dict[Arm, dict[int, Rows]]:
-    """Return the rows of each arm and class in the order in which doses take them; too few rows are taken again and again."""
-    batch = bench.batch
+    """Return the rows of each arm and class in the order in which doses take them; too few rows are taken again and again.
+
+    Real images come in another order for each seed. Synthetic ones keep that of the batch: a verdict names the first ones, and only these are trained on.
+    """
+    batch, random = bench.batch, np.random.default_rng(seed)
     sources: dict[Arm, Rows] = {
-        "duplicated": np.arange(bench.pool.real),
-        "augmented": bench.augmented,
+        "duplicated": random.permutation(bench.pool.real),
+        "augmented": random.permutation(bench.augmented),
         "unfiltered": bench.synthetic,
         "screened": bench.synthetic[batch.screened],
         "accepted": bench.synthetic[batch.releasable()],
@@ -182,14 +188,10 @@ def _order_rows(bench: Bench, smote: dict[int, Rows], most: dict[int, int], seed
     orders: dict[Arm, dict[int, Rows]] = {"smote": smote}
     for arm, rows in sources.items():
         codes = bench.pool.codes[rows]
-        orders[arm] = {code: _repeat(rows[codes == code], number, seed) for code, number in most.items()}
+        orders[arm] = {code: _repeat(rows[codes == code], number) for code, number in most.items()}
     return orders
 
 
-def _repeat(rows: Rows, number: int, seed: int) -> Rows:
-    """Return `number` of the rows in random order, each as often as any other, up to one."""
-    if not len(rows):
-        return rows
-    random = np.random.default_rng(seed)
-    rounds: list[npt.NDArray[np.int64]] = [random.permutation(rows) for _ in range(-(-number // len(rows)))]
-    return np.concatenate(rounds)[:number]
+def _repeat(rows: Rows, number: int) -> Rows:
+    """Return the first `number` of the rows, again from the start when there are fewer."""
+    return np.resize(rows, number) if len(rows) else rows

@@ -53,7 +53,7 @@ class Cohort:
     augmented: Augmented | None = None
 
     def __post_init__(self) -> None:
-        """Check lengths, splits and patients.
+        """Check lengths, numbers, splits and patients.
 
         Raises:
             UsageError: with a sentence that says what is wrong.
@@ -61,6 +61,7 @@ class Cohort:
         rows = {"labels": len(self.labels), "patients": len(self.patients), "split": len(self.split)}
         rows |= {f"subgroup {name}": len(values) for name, values in self.subgroups.items()}
         _same_length("cohort", len(self.features), rows)
+        _all_finite("real images", self.features)
         if strange := set(self.split.tolist()) - set(SPLITS):
             raise UsageError(f"the court knows the splits train, val and test; this cohort has {', '.join(sorted(strange))}: leave those rows out")
         if missing := set(SPLITS) - set(self.split.tolist()):
@@ -73,6 +74,7 @@ class Cohort:
     def _check_augmented(self, augmented: Augmented) -> None:
         """Check that augmented images come from train rows of their own label."""
         _same_length("augmentation", len(augmented.features), {"labels": len(augmented.labels), "source": len(augmented.source)})
+        _all_finite("augmented images", augmented.features)
         if (self.split[augmented.source] != "train").any():
             raise UsageError("an augmented image was made from an image outside train: augment train images only")
         if (self.labels[augmented.source] != augmented.labels).any():
@@ -92,15 +94,17 @@ class Batch:
         labels: `(M,)` class that each was made for.
         screened: `(M,)`, whether it passed all screens.
         accepted: `(M,)`, whether experts accepted it; None when nobody was asked.
+        parents: `(M,)`, real image that each was made from, "" where there is none; None: nobody has a parent. Children of one parent hang together.
     """
 
     features: Features
     labels: Names
     screened: Flags
     accepted: Flags | None = None
+    parents: Names | None = None
 
     def __post_init__(self) -> None:
-        """Check lengths.
+        """Check lengths and numbers.
 
         Raises:
             UsageError: with a sentence that says what is wrong.
@@ -108,7 +112,10 @@ class Batch:
         rows = {"labels": len(self.labels), "screened": len(self.screened)}
         if self.accepted is not None:
             rows["accepted"] = len(self.accepted)
+        if self.parents is not None:
+            rows["parents"] = len(self.parents)
         _same_length("batch", len(self.features), rows)
+        _all_finite("synthetic images", self.features)
         if not len(self.features):
             raise UsageError("the batch holds no synthetic image: run `curaloop synthesize` first")
 
@@ -121,3 +128,9 @@ def _same_length(what: str, length: int, rows: Mapping[str, int]) -> None:
     wrong = sorted(name for name, number in rows.items() if number != length)
     if wrong:
         raise UsageError(f"the {what} has {length} rows of features, but another number of {', '.join(wrong)}: give one value an image")
+
+
+def _all_finite(what: str, features: Features) -> None:
+    strange = int((~np.isfinite(features).all(axis=1)).sum())
+    if strange:
+        raise UsageError(f"features of {strange} {what} are not numbers (NaN or infinite): embed them again, with fp32 when the encoder ran in bf16")

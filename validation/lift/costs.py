@@ -8,7 +8,7 @@ import numpy as np
 
 from adaptation.metrics import LEAST_PATIENTS
 from validation.lift.arms import Bench, Configuration
-from validation.lift.judgement import Cost
+from validation.lift.judgement import Cost, CostKind
 from validation.lift.measuring import Floats, bound, estimate
 from validation.lift.training import REAL, Side, Students
 from validation.recipe import LiftSettings
@@ -33,7 +33,7 @@ def measure_costs(
         settings: of the court.
     """
     others = [name for name in students.classes if name not in labels and _count_patients(benches, name, None, "") >= LEAST_PATIENTS]
-    found: list[tuple[str, str, Floats, int]] = []
+    found: list[tuple[CostKind, str, Floats, int]] = []
     for name in others:
         change = students.auprc(configuration, side, (name,)) - students.auprc(REAL, side, (name,))
         found.append(("class", name, change, _count_patients(benches, name, None, "")))
@@ -46,14 +46,11 @@ def measure_costs(
     return tuple(_cost(kind, name, change, patients, len(found), settings.margin) for kind, name, change, patients in found)
 
 
-def _cost(kind: str, name: str, change: Floats, patients: int, places: int, margin: float) -> Cost:
+def _cost(kind: CostKind, name: str, change: Floats, patients: int, places: int, margin: float) -> Cost:
     """Return one cost; harm is what is shown after correction for all places and is not smaller than the limit."""
-    low, high = bound(change, places)
-    value = float(change[0])
-    if kind == "calibration":
-        return Cost("calibration", name, estimate(change, patients), bool(low > 0 and value >= CALIBRATION_LIMIT))
-    is_harm = bool(high < 0 and value <= -margin)
-    return Cost("class" if kind == "class" else "subgroup", name, estimate(change, patients), is_harm)
+    loss, limit = (change, CALIBRATION_LIMIT) if kind == "calibration" else (-change, margin)
+    is_harm, is_suspected = (bool(bound(loss, number)[0] > 0 and loss[0] >= limit) for number in (places, 1))
+    return Cost(kind, name, estimate(change, patients), is_harm, is_suspected)
 
 
 def _subgroups(benches: Sequence[Bench], labels: Sequence[str]) -> list[tuple[str, str]]:

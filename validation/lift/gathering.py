@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import polars as pl
 
 from adaptation.embeddings import embed_rows
 from adaptation.encoders import Encoder
+from curation.gaps import cell_values
 from curation.modalities import with_task
 from curation.pixels import Pixels, decode
 from curation.progress import Progress
@@ -37,12 +38,14 @@ class Case:
         task: e.g. `colour-2d`.
         real: labelled real rows of train, val and test, sorted by `image_id`.
         made: synthetic rows, those that failed a screen or an expert too.
-        inputs: hash of everything that the judgement depends on, but the encoder.
+        subgroups: value of each real row in every column in which harm is looked for.
+        inputs: hash of everything that the judgement depends on; of the encoder its name.
     """
 
     task: str
     real: pl.DataFrame
     made: pl.DataFrame
+    subgroups: Mapping[str, Names]
     inputs: str
 
     def releasable(self) -> dict[str, list[str]]:
@@ -54,26 +57,31 @@ class Case:
         return found
 
 
-def list_cases(rows: pl.DataFrame, settings: LiftSettings, encoder: str) -> list[Case]:
+def list_cases(rows: pl.DataFrame, settings: LiftSettings, encoder: str, flips: Sequence[str], columns: Sequence[str]) -> list[Case]:
     """Return one case for each task with synthetic images.
 
     Args:
         rows: the working manifest.
         settings: of the court.
         encoder: name of the encoder.
+        flips: that keep an image plausible.
+        columns: in which subgroups are looked at, beside `SUBGROUPS`.
     """
     tasked = with_task(rows)
     made = tasked.filter(pl.col("origin") == "synthetic").with_columns(made_for())
-    return [_one_case(rows, made.filter(pl.col("task") == task).sort("image_id"), task, settings, encoder) for task in sorted(set(made["task"]))]
+    asked = [settings.model_dump_json(exclude={"required", "release_inconclusive"}), encoder, *sorted(flips)]
+    return [_one_case(rows, made.filter(pl.col("task") == task).sort("image_id"), task, asked, columns) for task in sorted(set(made["task"]))]
 
 
-def _one_case(rows: pl.DataFrame, made: pl.DataFrame, task: str, settings: LiftSettings, encoder: str) -> Case:
+def _one_case(rows: pl.DataFrame, made: pl.DataFrame, task: str, asked: Sequence[str], columns: Sequence[str]) -> Case:
     real = pl.concat([usable_rows(rows, task, side) for side in SPLITS]).sort("image_id")
-    columns = ["image_id", "pixels_sha256", "label", "split"]
-    lines = ["|".join(str(value) for value in row) for row in real.select(columns).iter_rows()]
-    lines += ["|".join(str(value) for value in row) for row in made.select(*columns, "verdict", "readers", "screens").iter_rows()]
-    asked = settings.model_dump_json(exclude={"required", "release_inconclusive"})
-    return Case(task, real, made, hashlib.sha256("\n".join([asked, encoder, *lines]).encode()).hexdigest())
+    shown = ["image_id", "pixels_sha256", "label", "split"]
+    names = dict.fromkeys((*SUBGROUPS, *columns))
+    subgroups = {name: _names(real.select(cell_values(rows, name).fill_null("")).to_series()) for name in names}  # as the gap table counts: ages in decades
+    lines = ["|".join(map(str, row)) for row in real.select(*shown, pl.coalesce("group_id", "patient_id")).iter_rows()]
+    lines += ["|".join([name, *values.tolist()]) for name, values in subgroups.items()]
+    lines += ["|".join(map(str, row)) for row in made.select(*shown, "verdict", "readers", "screens").iter_rows()]
+    return Case(task, real, made, subgroups, hashlib.sha256("\n".join([*asked, *lines]).encode()).hexdigest())
 
 
 def _screened(made: pl.DataFrame) -> Flags:
@@ -96,9 +104,7 @@ def _accepted(made: pl.DataFrame) -> Flags:
     return np.asarray(is_accepted & _screened(made), dtype=bool)
 
 
-def gather(
-    project: Project, case: Case, encoder: Encoder, settings: LiftSettings, flips: Sequence[str], columns: Sequence[str], progress: Progress
-) -> tuple[Cohort, Batch]:
+def gather(project: Project, case: Case, encoder: Encoder, settings: LiftSettings, flips: Sequence[str], progress: Progress) -> tuple[Cohort, Batch]:
     """Embed a case, each image at its stored size, as fine-tuning would.
 
     Args:
@@ -107,7 +113,6 @@ def gather(
         encoder: the frozen one.
         settings: of the court.
         flips: that keep an image plausible.
-        columns: in which subgroups are looked at, beside `SUBGROUPS`.
         progress: told of every image.
     """
     with ShardReader(*project.shard_folders()) as shards:
@@ -118,18 +123,12 @@ def gather(
         both = pl.concat([case.real, case.made.drop("task")], how="vertical")
         features = embed_rows(both, read, encoder, project.models, project.models / FOLDER, progress).features
         real, made = features[: case.real.height], features[case.real.height :]
-        cohort = _as_cohort(case.real, real, columns)
-        if not case.task.endswith("-3d"):
-            augmented = _augment(case, settings, encoder, flips, read)
-            cohort = Cohort(cohort.features, cohort.labels, cohort.patients, cohort.split, cohort.subgroups, augmented)
+        augmented = None if case.task.endswith("-3d") else _augment(case, settings, encoder, flips, read)
+    patients = case.real.select(pl.coalesce("group_id", "patient_id")).to_series()
+    cohort = Cohort(real, _names(case.real["label"]), _names(patients), _names(case.real["split"]), case.subgroups, augmented)
     accepted = _accepted(case.made) if _has_experts(case.made) else None
-    return cohort, Batch(made, _names(case.made["label"]), _screened(case.made), accepted)
-
-
-def _as_cohort(rows: pl.DataFrame, features: Any, columns: Sequence[str]) -> Cohort:
-    patients = rows.select(pl.coalesce("group_id", "patient_id")).to_series()
-    subgroups = {name: _names(rows[name].cast(pl.String).fill_null("")) for name in dict.fromkeys((*SUBGROUPS, *columns)) if name in rows.columns}
-    return Cohort(features, _names(rows["label"]), _names(patients), _names(rows["split"]), subgroups)
+    parents = _names(case.made.select(pl.col("parents").list.first().fill_null("")).to_series())
+    return cohort, Batch(made, _names(case.made["label"]), _screened(case.made), accepted, parents)
 
 
 def _names(column: pl.Series) -> Names:

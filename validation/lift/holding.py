@@ -75,7 +75,7 @@ def hold_court(
         columns: subgroups of the recipe's gap table.
         progress: told of each step.
     """
-    cases = list_cases(rows, settings, encoder_name)
+    cases = list_cases(rows, settings, encoder_name, flips, columns)
     if not cases:
         return LiftReport((), "there are no synthetic images to judge: run `curaloop synthesize` first")
     rulings = read_rulings(project.ledger)
@@ -85,16 +85,14 @@ def hold_court(
         if ruling is not None and ruling.inputs == case.inputs and path.exists():
             outcomes.append(TaskOutcome(case.task, json.loads(path.read_text()), reused=True))
             continue
-        outcomes.append(_judge_case(project, case, settings, open_encoder(), flips, columns, progress))
+        outcomes.append(_judge_case(project, case, settings, open_encoder(), flips, progress))
     return LiftReport(tuple(outcomes))
 
 
-def _judge_case(
-    project: Project, case: Case, settings: LiftSettings, encoder: Encoder, flips: Sequence[str], columns: Sequence[str], progress: Progress
-) -> TaskOutcome:
+def _judge_case(project: Project, case: Case, settings: LiftSettings, encoder: Encoder, flips: Sequence[str], progress: Progress) -> TaskOutcome:
     """Judge one task and put the verdicts on record; what cannot be judged is told, and stays without a verdict."""
     try:
-        cohort, batch = gather(project, case, encoder, settings, flips, columns, progress)
+        cohort, batch = gather(project, case, encoder, settings, flips, progress)
         judgement = judge(cohort, batch, settings, progress)
     except UsageError as error:
         return TaskOutcome(case.task, None, skipped=str(error))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 Arm = Literal["real", "weighted", "logit_adjusted", "duplicated", "augmented", "smote", "unfiltered", "screened", "accepted"]
 Schedule = Literal["none", "mix", "pretrain", "decay"]
 Word = Literal["accept", "reject", "inconclusive"]
+CostKind = Literal["class", "calibration", "subgroup"]
 CONTROLS: tuple[Arm, ...] = ("real", "weighted", "logit_adjusted", "duplicated", "augmented", "smote")
 SYNTHETIC: tuple[Arm, ...] = ("unfiltered", "screened", "accepted")
 
@@ -68,12 +69,14 @@ class Cost:
         name: the class, `ECE`, or `site=B`.
         change: positive is better, except for `calibration`, where it is worse.
         is_harm: shown, after correction for the number of places looked at, and at least as large as the recipe's limit.
+        is_suspected: the same without the correction, which makes harm harder to show: enough to doubt, too little to reject.
     """
 
-    kind: Literal["class", "calibration", "subgroup"]
+    kind: CostKind
     name: str
     change: Estimate
     is_harm: bool
+    is_suspected: bool = False
 
 
 @dataclass(frozen=True)

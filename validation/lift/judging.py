@@ -60,7 +60,7 @@ def judge_splits(pairs: Sequence[tuple[Cohort, Batch]], settings: LiftSettings, 
         counts=counts,
         splits=len(benches),
         seeds=settings.seeds,
-        notes=_notes(court, counts),
+        notes=(*_notes(court, counts), *_notes_on_mixtures(verdicts)),
         settings=settings.model_dump(mode="json"),
         seconds=round(time.monotonic() - began, 2),
     )
@@ -77,6 +77,7 @@ class Court:
         judged: the arm that the verdict is about.
         same: arms that hold the same images as another.
         targets: classes that are judged by themselves.
+        together: of these, those that the overall verdict is about.
         labels: all classes of the batch.
         chosen: configuration of each arm, for each target and for all of them together (None).
         doses: every configuration on val.
@@ -88,13 +89,14 @@ class Court:
     judged: Arm
     same: dict[Arm, Arm]
     targets: tuple[str, ...]
+    together: tuple[str, ...]
     labels: tuple[str, ...]
     chosen: dict[str | None, dict[Arm, Configuration]]
     doses: tuple[DosePoint, ...]
 
     def classes_of(self, label: str | None) -> tuple[str, ...]:
-        """Return the classes whose AUPRC stands for a label; None: all judged ones."""
-        return self.targets if label is None else (label,)
+        """Return the classes whose AUPRC stands for a label; None: those of the overall verdict."""
+        return self.together if label is None else (label,)
 
 
 def _checked(cohort: Cohort, batch: Batch, classes: tuple[str, ...], settings: LiftSettings) -> Bench:
@@ -113,6 +115,7 @@ def _open_court(benches: Sequence[Bench], settings: LiftSettings, progress: Prog
     """Train everything and choose on val."""
     labels = tuple(sorted({label for bench in benches for label in bench.batch.labels.tolist()}))
     targets = _find_targets(benches, labels, settings)
+    together = _with_releasable(benches, targets) or targets
     trained, same = list_arms(benches)
     configurations = list_configurations(trained, distinct_doses(benches, settings.doses), settings)
     students = train_all(benches, configurations, settings, lambda done, total: progress(1 + 6 * done // total, 10, "training every arm"))
@@ -121,7 +124,7 @@ def _open_court(benches: Sequence[Bench], settings: LiftSettings, progress: Prog
     side = view(benches, "val", draw_resamples([bench.cohort.patients[bench.cohort.on("val")] for bench in benches], settings.seeds, VAL_DRAWS, settings.seed))
     chosen, doses = {}, []
     for label in _each_and_all(targets):
-        own = targets if label is None else (label,)
+        own = together if label is None else (label,)
         found = {configuration: students.auprc(configuration, side, own) for configuration in every}
         patients = _least_patients(benches, "val", own)
         chosen[label] = _choose(found, judged_arm(benches), patients)
@@ -129,7 +132,7 @@ def _open_court(benches: Sequence[Bench], settings: LiftSettings, progress: Prog
     if len(targets) == 1:
         chosen[None] = chosen[targets[0]]
         doses += [replace(point, label=None) for point in doses]
-    return Court(benches, settings, students, judged_arm(benches), same, targets, labels, chosen, tuple(doses))
+    return Court(benches, settings, students, judged_arm(benches), same, targets, together, labels, chosen, tuple(doses))
 
 
 def _each_and_all(targets: tuple[str, ...]) -> tuple[str | None, ...]:
@@ -145,6 +148,12 @@ def _find_targets(benches: Sequence[Bench], labels: tuple[str, ...], settings: L
         return int((bench.batch.labels == label).sum()) >= max(1, round(min(settings.doses) * real))
 
     return tuple(label for label in labels if all(fills(bench, label) for bench in benches)) or labels
+
+
+def _with_releasable(benches: Sequence[Bench], labels: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the classes of which some image may be released; of the others nothing is added to any arm."""
+    kept = {label for bench in benches for label in bench.batch.labels[bench.batch.releasable()].tolist()}
+    return tuple(label for label in labels if label in kept)
 
 
 def _least_patients(benches: Sequence[Bench], side: str, labels: Sequence[str]) -> int:
@@ -241,7 +250,7 @@ def _passed(count: ClassCount) -> int:
 
 def _allowed(bench: Bench, label: str, dose: float) -> int:
     """Return how many images of a class were judged: what the dose asks for, of those that there are."""
-    asked = count_added(bench, dose)[bench.classes.index(label)] if (bench.batch.labels == label).any() else 0
+    asked = count_added(bench, dose).get(bench.classes.index(label), 0)
     return min(asked, int((bench.batch.releasable() & (bench.batch.labels == label)).sum()))
 
 
@@ -279,3 +288,14 @@ def _notes(court: Court, counts: Sequence[ClassCount]) -> tuple[str, ...]:
         if count.label in court.targets and count.val_patients < 2:
             notes.append(f"{count.label} has {count.val_patients} val patients, so the smallest dose was taken unseen.")
     return tuple(notes)
+
+
+def _notes_on_mixtures(verdicts: Sequence[Verdict]) -> list[str]:
+    """Say which lifts were measured beside images of another class that stay out."""
+    judged = [verdict for verdict in verdicts if verdict.label is not None]
+    out = [verdict.label for verdict in judged if verdict.word != "accept" and verdict.images and verdict.label is not None]
+    return [
+        f"{verdict.label} was judged in one batch with images of {', '.join(out)}, which are not accepted: without them its lift may differ."
+        for verdict in judged
+        if verdict.word == "accept" and out
+    ]

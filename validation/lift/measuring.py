@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from adaptation.metrics import LEAST_PATIENTS
+from adaptation.metrics import LEAST_PATIENTS, interval, resample_patients
 from validation.lift.cohort import Flags, Names
 from validation.lift.judgement import Estimate
 from validation.lift.student import Floats32
@@ -46,14 +46,12 @@ def draw_resamples(patients: Sequence[Names], seeds: int, draws: int, seed: int)
         draws: number of resamples.
         seed: of the draw.
     """
-    random = np.random.default_rng(seed)
-    names, member = np.unique(np.concatenate(patients), return_inverse=True)
-    counts = np.vstack([np.ones(len(names)), random.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)]).astype(np.float32)
-    ends = np.cumsum([len(part) for part in patients])[:-1]
-    number = len(patients)
+    random, number = np.random.default_rng([seed, 1]), len(patients)
+    drawn = resample_patients(np.concatenate(patients), draws, seed)
+    weights = np.vstack([np.ones((1, drawn.shape[1])), drawn]).astype(np.float32)
     splits = np.vstack([np.arange(number), random.integers(number, size=(draws, number))])
     each = np.concatenate([np.broadcast_to(np.arange(seeds), (1, number, seeds)), random.integers(seeds, size=(draws, number, seeds))])
-    return Resamples(tuple(counts[:, part] for part in np.split(member, ends)), splits, each)
+    return Resamples(tuple(np.split(weights, np.cumsum([len(part) for part in patients])[:-1], axis=1)), splits, each)
 
 
 def resampled_auprc(is_class: Flags, score: Floats32, weights: Floats32) -> Floats:
@@ -124,11 +122,9 @@ def estimate(values: Floats, patients: int) -> Estimate:
     """
     if not np.isfinite(values[0]):
         return Estimate(None)
-    finite = values[1:][np.isfinite(values[1:])]
-    if patients < LEAST_PATIENTS or 2 * len(finite) < len(values):
-        return Estimate(round(float(values[0]), 6))
-    low, high = np.percentile(finite, (2.5, 97.5))
-    return Estimate(round(float(values[0]), 6), round(float(low), 6), round(float(high), 6))
+    bounds = interval(values[1:]) if patients >= LEAST_PATIENTS else None
+    low, high = (round(end, 6) for end in bounds) if bounds else (None, None)
+    return Estimate(round(float(values[0]), 6), low, high)
 
 
 def bound(values: Floats, places: int) -> tuple[float, float]:

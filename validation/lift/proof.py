@@ -107,23 +107,25 @@ class Proof:
 def prove(
     settings: LiftSettings = PROOF_SETTINGS,
     seeds: int = SEEDS,
+    first: int = 0,
     kinds: Sequence[Kind] = KINDS,
     spaces: Sequence[Space] = SPACES,
     progress: Progress = silent,
     executor: Executor | None = None,
 ) -> Proof:
-    """Try the court on every kind of batch, in every space, over seeds 0, 1, ….
+    """Try the court on every kind of batch, in every space, over several seeds.
 
     Args:
         settings: the court's.
         seeds: cohorts of each kind and space.
+        first: seed of the first; others than those that the court was made with are a fairer trial.
         kinds: of batches.
         spaces: features, images.
         progress: told of every verdict.
         executor: runs the trials side by side; None: one after the other, here.
     """
     began = time.monotonic()
-    wishes = [(kind, space, seed) for space in spaces for kind in kinds for seed in range(seeds)]
+    wishes = [(kind, space, seed) for space in spaces for kind in kinds for seed in range(first, first + seeds)]
     found: Iterator[Run] = (map if executor is None else executor.map)(partial(try_court, settings=settings), *zip(*wishes, strict=True))
     runs = []
     for run in found:

@@ -26,6 +26,7 @@ EVIDENCE = "lift.json"
 FOLDER = "lift"
 """In the workspace: whole judgements, one file a task and batch."""
 NEVER_JUDGED = "the court never judged it: run `curaloop lift`"
+GONE = "images that the verdict names are gone or no longer accepted, so it is not about these: run `curaloop lift` again"
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,12 @@ def find_refused(rows: pl.DataFrame, rulings: Rulings, settings: LiftSettings) -
     if not settings.required:
         return {}
     made = with_task(rows.filter(pl.col("origin") == "synthetic")).select("image_id", "task", made_for())
-    reasons = {image_id: _why_not(image_id, task, label, rulings, settings) for image_id, task, label in made.iter_rows()}
-    return {image_id: reason for image_id, reason in reasons.items() if reason}
+    present = frozenset(made["image_id"])
+    refused = {}
+    for image_id, task, label in made.iter_rows():
+        if reason := _why_not(image_id, rulings.get((task, label)), present, settings):
+            refused[image_id] = f"{task}, {label}: {reason}"
+    return refused
 
 
 def made_for() -> pl.Expr:
@@ -108,23 +113,24 @@ def made_for() -> pl.Expr:
     return pl.coalesce(pl.col("condition").str.json_path_match("$.label"), "label").alias("label")
 
 
-def _why_not(image_id: str, task: str, label: str | None, rulings: Rulings, settings: LiftSettings) -> str:
+def _why_not(image_id: str, ruling: Ruling | None, present: frozenset[str], settings: LiftSettings) -> str:
     """Return why an image stays out, or nothing."""
-    ruling = rulings.get((task, label))
     if ruling is None:
-        return f"{task}, {label}: {NEVER_JUDGED}"
+        return NEVER_JUDGED
     if ruling.word == "reject":
-        return f"{task}, {label}: rejected by the court: {ruling.why}"
+        return f"rejected by the court: {ruling.why}"
     if ruling.word == "inconclusive" and not settings.release_inconclusive:
-        return f"{task}, {label}: the court could not decide, and the recipe does not let such images in (lift.release_inconclusive): {ruling.why}"
-    return "" if image_id in ruling.image_ids else f"{task}, {label}: not among the images of the verdict: {NEVER_JUDGED}"
+        return f"the court could not decide, and the recipe does not let such images in (lift.release_inconclusive): {ruling.why}"
+    if image_id not in ruling.image_ids:
+        return f"not among the images of the verdict: {NEVER_JUDGED}"
+    return "" if ruling.image_ids <= present else GONE
 
 
 def check_lift(rows: pl.DataFrame, rulings: Rulings, settings: LiftSettings) -> CheckResult:
     """Invariant 5e: every synthetic image of a release won in court, or the recipe lets it in undecided.
 
     Args:
-        rows: the rows of a release.
+        rows: all rows of a release.
         rulings: of `read_rulings`.
         settings: what the recipe demanded of this release.
     """

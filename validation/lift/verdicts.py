@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from validation.lift.judgement import Arm, ArmResult, Cost, Estimate, Verdict, Word
 from validation.recipe import LiftSettings
 
+LEAST_TEST_PATIENTS = 6
+"""With fewer, 2^-n is above 2.5 %: all of them can gain by chance, and no interval is worth its 95 %."""
 NAMES: dict[Arm, str] = {
     "real": "real images alone",
     "weighted": "class weights",
@@ -45,13 +47,22 @@ def decide(hardest: ArmResult | None, source: Estimate, costs: Sequence[Cost], p
             f"the recipe allows less than {settings.source_auc:g}. A model can learn the source instead of the class."
         )
     if harms := [cost for cost in costs if cost.is_harm]:
-        return "reject", f"Harm elsewhere, compared with real images alone: {'; '.join(f'{cost.name} {_shown(cost.change, signed=True)}' for cost in harms)}."
-    if hardest is None or hardest.lift.low is None or hardest.lift.high is None:
-        return "inconclusive", f"There are {patients} test patients of the class: too few for an interval. Collect more, or judge several splits together."
+        return "reject", f"Harm elsewhere, compared with real images alone: {_list_costs(harms)}."
+    if hardest is None or patients < LEAST_TEST_PATIENTS:
+        return "inconclusive", (
+            f"There are {patients} test patients of the class: too few for an interval, {LEAST_TEST_PATIENTS} are needed. "
+            "Collect more, or judge several splits together."
+        )
     word, reason = _weigh(hardest, patients, settings.margin)
     if word == "accept" and source.value is None:
         return "inconclusive", f"{reason} But too few images of the class are left to tell whether their source is a shortcut: draw more."
+    if word == "accept" and (doubts := [cost for cost in costs if cost.is_suspected]):
+        return "inconclusive", f"{reason} But there may be harm elsewhere, to be looked at with more test patients: {_list_costs(doubts)}."
     return word, reason
+
+
+def _list_costs(costs: Sequence[Cost]) -> str:
+    return "; ".join(f"{cost.name} {_shown(cost.change, signed=True)}" for cost in costs)
 
 
 def _weigh(hardest: ArmResult, patients: int, margin: float) -> tuple[Word, str]:
@@ -73,7 +84,7 @@ def _weigh(hardest: ArmResult, patients: int, margin: float) -> tuple[Word, str]
 
 def decide_companion(overall: Verdict, label: str, own: Verdict) -> tuple[Word, str]:
     """Return the verdict on a class of which the batch holds too few images for a dose of their own: it goes with the batch, unless it does harm."""
-    if own.word == "reject" and not own.reason.startswith("No useful lift"):
+    if own.word == "reject":
         return own.word, own.reason
     few = f"Counter-weight: the batch holds too few images of {label} for the smallest dose, so they are judged with the batch, which is"
     return overall.word, f"{few} {'accepted' if overall.word == 'accept' else 'rejected' if overall.word == 'reject' else 'undecided'}."

@@ -71,14 +71,14 @@ def test_a_case_changes_with_what_it_is_about(tmp_path: Path) -> None:
     project = a_ready_project(tmp_path, synthetic=2, size=24)
     rows = read_manifest(project.manifest)
     settings = few_trainings()
-    [case] = list_cases(rows, settings, "tiles")
-    assert case.inputs == list_cases(rows, few_trainings(release_inconclusive=True), "tiles")[0].inputs
-    assert case.inputs != list_cases(rows, few_trainings(steps=50), "tiles")[0].inputs
-    assert case.inputs != list_cases(rows, settings, "other")[0].inputs
+    [case] = list_cases(rows, settings, "tiles", (), ())
+    assert case.inputs == list_cases(rows, few_trainings(release_inconclusive=True), "tiles", (), ())[0].inputs
+    assert case.inputs != list_cases(rows, few_trainings(steps=50), "tiles", (), ())[0].inputs
+    assert case.inputs != list_cases(rows, settings, "other", (), ())[0].inputs
     assert [len(ids) for ids in case.releasable().values()] == [2]
     first = case.releasable()["melanoma"][0]
     change(project, "verdict", "rejected", pl.col("image_id") == first)
-    [changed] = list_cases(read_manifest(project.manifest), settings, "tiles")
+    [changed] = list_cases(read_manifest(project.manifest), settings, "tiles", (), ())
     assert changed.inputs != case.inputs
     assert first not in changed.releasable()["melanoma"]
 
