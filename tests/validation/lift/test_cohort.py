@@ -58,3 +58,14 @@ def test_only_what_passed_screens_and_experts_may_be_released() -> None:
     """An image that experts accepted and a screen stopped stays out."""
     batch = Batch(np.zeros((3, 2), np.float32), np.array(["a", "a", "a"]), np.array([True, False, True]), np.array([True, True, False]))
     assert batch.releasable().tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_no_numbers_are_refused(value: float) -> None:
+    """One broken row would make every training of every arm NaN; the message counts them."""
+    cohort, batch = a_planted_cohort("true")
+    for part in (cohort, batch):
+        features = part.features.copy()
+        features[3, 2] = value
+        with pytest.raises(UsageError, match=r"features of 1 (real|synthetic) images"):
+            replace(part, features=features)

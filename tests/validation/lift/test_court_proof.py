@@ -67,6 +67,12 @@ def test_the_court_passes_its_trial_in_features() -> None:
     assert json.loads(json.dumps(proof.to_json()))["is_proven"] is True
 
 
+def test_the_trial_can_be_held_on_other_seeds() -> None:
+    """Those that nobody looked at while the court was made."""
+    proof = prove(LiftSettings(seeds=1, steps=10, draws=100, doses=(1.0,), schedules=("mix",)), 2, 70, ("cannot help",), ("features",))
+    assert [run.seed for run in proof.runs] == [70, 71]
+
+
 def test_a_court_that_tries_useless_doses_only_is_found_out() -> None:
     """A planted fault of the court itself: with hardly any image added, help cannot be seen."""
     proof = prove(LiftSettings(seeds=1, steps=150, draws=200, doses=(0.01,)), 1, kinds=("helps",), spaces=("features",))

@@ -75,12 +75,26 @@ def test_a_case_changes_with_what_it_is_about(tmp_path: Path) -> None:
     assert case.inputs == list_cases(rows, few_trainings(release_inconclusive=True), "tiles", (), ())[0].inputs
     assert case.inputs != list_cases(rows, few_trainings(steps=50), "tiles", (), ())[0].inputs
     assert case.inputs != list_cases(rows, settings, "other", (), ())[0].inputs
+    assert case.inputs != list_cases(rows, settings, "tiles", ("horizontal",), ())[0].inputs
+    assert case.inputs != list_cases(rows, settings, "tiles", (), ("age_years",))[0].inputs
+    moved = rows.with_columns(group_id=pl.when(pl.col("origin") == "acquired").then(pl.lit("one")).otherwise("group_id"))
+    assert case.inputs != list_cases(moved, settings, "tiles", (), ())[0].inputs
     assert [len(ids) for ids in case.releasable().values()] == [2]
     first = case.releasable()["melanoma"][0]
     change(project, "verdict", "rejected", pl.col("image_id") == first)
     [changed] = list_cases(read_manifest(project.manifest), settings, "tiles", (), ())
     assert changed.inputs != case.inputs
     assert first not in changed.releasable()["melanoma"]
+
+
+def test_subgroups_are_those_of_the_gap_table(tmp_path: Path) -> None:
+    """Planted fault: each age by itself is no subgroup, a decade is; keys of attributes are columns, too."""
+    rows = read_manifest(a_ready_project(tmp_path, synthetic=2, size=24).manifest)
+    rows = rows.with_columns(age_years=pl.lit(47.0), attributes=pl.lit('{"skin": "II"}'))
+    [case] = list_cases(rows, few_trainings(), "tiles", (), ("age_years", "skin"))
+    assert set(case.subgroups) == {"site", "sex", "age_years", "skin"}
+    assert set(case.subgroups["age_years"].tolist()) == {"40-49"}
+    assert set(case.subgroups["skin"].tolist()) == {"II"}
 
 
 def test_without_synthetic_images_there_is_nothing_to_judge(tmp_path: Path) -> None:

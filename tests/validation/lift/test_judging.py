@@ -81,6 +81,17 @@ def test_nothing_accepted_is_nothing_released() -> None:
     assert (verdict.word, verdict.images) == ("reject", 0)
 
 
+def test_a_class_of_which_nothing_passed_is_rejected_and_left_out_of_the_whole() -> None:
+    """The overall verdict is about what may be released; that of the class says that there is nothing."""
+    cohort, batch = a_planted_cohort("true", seed=6)
+    _, other = a_planted_cohort("true", seed=7, count=30)
+    both = a_batch(np.concatenate([batch.features, other.features]), labels=np.repeat(["rare", "other"], [60, 30]), accepted=np.arange(90) < 60)
+    found = judge(cohort, both, few_trainings(doses=(0.25, 1.0)))
+    assert (found.of("other").word, found.of("other").images) == ("reject", 0)
+    assert found.overall.lift == found.of("rare").lift
+    assert found.overall.word == found.of("rare").word
+
+
 def test_a_few_images_of_another_class_go_with_the_batch() -> None:
     """Counter-balance: too few for a dose of their own, so the batch decides."""
     cohort, batch = a_planted_cohort("true", seed=6)

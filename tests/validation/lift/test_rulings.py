@@ -72,6 +72,14 @@ def test_images_beyond_the_dose_and_new_ones_stay_out(tmp_path: Path) -> None:
     assert all("curaloop lift" in reason for reason in refused.values())
 
 
+def test_a_verdict_about_images_that_are_gone_lets_nothing_in(tmp_path: Path) -> None:
+    """Planted fault: an expert changed a verdict after the court had sat; what is left was never judged by itself."""
+    record_judgement(tmp_path / "ledger.jsonl", "colour-2d", a_judgement(), "x", {"melanoma": MADE})
+    refused = find_refused(some_rows(3), read_rulings(tmp_path / "ledger.jsonl"), LiftSettings())
+    assert set(refused) == set(MADE[:3])
+    assert all("curaloop lift` again" in reason for reason in refused.values())
+
+
 def test_the_gate_fails_on_a_synthetic_image_without_a_winning_verdict(tmp_path: Path) -> None:
     """Planted fault: rows that nobody filtered."""
     ledger = tmp_path / "ledger.jsonl"

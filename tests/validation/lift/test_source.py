@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.validation.lift.cohorts import a_planted_cohort, few_trainings
+from tests.validation.lift.cohorts import a_batch, a_planted_cohort, few_trainings
 from validation.lift.arms import Bench, set_up
 from validation.lift.cohort import Batch
 from validation.lift.source import measure_source
@@ -29,6 +29,24 @@ def test_a_mark_that_no_real_image_has_is_found() -> None:
     found = measure_source([a_bench("shortcut")], "rare", 0)
     assert found.low is not None
     assert found.low > 0.9
+
+
+def test_children_of_one_parent_are_kept_in_one_fold() -> None:
+    """Planted fault: ten children of each of six real patients know their siblings, which is no mark of a generator; six parents are what is told apart."""
+    random = np.random.default_rng(3)
+    cohort, _ = a_planted_cohort("true", seed=3)
+    own = cohort.features[(cohort.labels == "rare") & (cohort.split == "test")][:12:2]
+    children = np.repeat(own, 10, axis=0) + random.normal(size=(60, own.shape[1])).astype(np.float32) / 10
+    parents = np.repeat([f"parent {place}" for place in range(6)], 10)
+    alone, together = (
+        measure_source([set_up(cohort, a_batch(children, parents=named), ("common", "other", "rare"), few_trainings())], "rare", 0) for named in (None, parents)
+    )
+    assert alone.value is not None
+    assert together.value is not None
+    assert alone.value > 0.8
+    assert together.value < 0.65
+    few = a_batch(children[:40], parents=parents[:40])
+    assert measure_source([set_up(cohort, few, ("common", "other", "rare"), few_trainings())], "rare", 0).value is None
 
 
 def test_a_handful_of_images_says_nothing() -> None:

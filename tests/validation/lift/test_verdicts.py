@@ -68,6 +68,22 @@ def test_harm_elsewhere_is_rejected_and_named() -> None:
     assert "other" not in reason
 
 
+def test_harm_that_only_the_correction_hides_is_doubted() -> None:
+    """Planted fault: looking at many places makes harm harder to show, which must not make a batch easier to accept."""
+    costs = (Cost("class", "common", Estimate(-0.04, -0.07, -0.01), False, True), Cost("class", "other", Estimate(0.0, -0.01, 0.01), False))
+    word, reason = decide(an_arm(0.05, 0.1), CLEAN, costs, 20, 100, LiftSettings())
+    assert word == "inconclusive"
+    assert "common -0.040" in reason
+    assert "other" not in reason
+    assert decide(an_arm(-0.05, -0.01), CLEAN, costs, 20, 100, LiftSettings())[0] == "reject"
+
+
+@pytest.mark.parametrize(("patients", "word"), [(2, "inconclusive"), (5, "inconclusive"), (6, "accept")])
+def test_a_handful_of_test_patients_decides_nothing(patients: int, word: Word) -> None:
+    """Five patients who all gain by chance do so in 3 % of cases, so an interval from them is not worth its 95 %."""
+    assert decide(an_arm(0.05, 0.1), CLEAN, (), 20, patients, LiftSettings())[0] == word
+
+
 def test_without_test_patients_nothing_is_decided() -> None:
     """The reason says what would help."""
     word, reason = decide(None, Estimate(None), (), 20, 1, LiftSettings())
