@@ -38,9 +38,10 @@ def plan_requests(gaps: pl.DataFrame, rows: pl.DataFrame, generator: str | None,
     """
     table = gaps.filter((pl.col("task") == settings.task) & pl.col("label").is_not_null())
     cells = _wanted_cells(table, settings)
-    made, waiting = _made(table, rows, generator, settings, [name for name in cells.columns if name not in ("train_images", "missing")])
-    left = settings.candidates - waiting
-    gap_requests = _fill_gaps(cells, made, left - int(left * settings.counterbalance))
+    made, held = _made(table, rows, generator, settings, [name for name in cells.columns if name not in ("train_images", "missing")])
+    for_gaps = settings.candidates - int(settings.candidates * settings.counterbalance)
+    there = sum(held[label] for label in set(cells[LABEL]))
+    gap_requests = _fill_gaps(cells, made, min(for_gaps - there, settings.candidates - held.total()))
     return gap_requests + (_counterbalance(table, cells, made, gap_requests, settings) if gap_requests else [])
 
 
@@ -61,8 +62,8 @@ def _wanted_cells(table: pl.DataFrame, settings: SynthesisSettings) -> pl.DataFr
 
 def _made(
     table: pl.DataFrame, rows: pl.DataFrame, generator: str | None, settings: SynthesisSettings, keys: list[str]
-) -> tuple[Counter[tuple[str | None, ...]], int]:
-    """Return how many candidates of each cell are there beyond those that the gap table counts, and how many wait or were screened out in all."""
+) -> tuple[Counter[tuple[str | None, ...]], Counter[str]]:
+    """Return how many candidates of each cell are there beyond those that the gap table counts, and how many of each class wait or were screened out."""
     waiting = pl.col("verdict").is_null()
     screened_out = (pl.col("verdict") == "rejected") & pl.col("readers").is_null() & (pl.col("generator_sha256") == pl.lit(generator))
     synthetic = with_task(rows).filter((pl.col("origin") == "synthetic") & (pl.col("task") == settings.task))
@@ -74,7 +75,7 @@ def _made(
         made[tuple(asked.get(key) for key in keys)] += 1
     columns = [LABEL, *cell_columns(table, settings.generator.conditions).values()]
     made.subtract({row[:-1]: row[-1] for row in table.group_by(columns).agg(pl.col("synthetic_images").sum()).iter_rows()})
-    return made, held.height
+    return made, Counter(held[LABEL].to_list())
 
 
 def _fill_gaps(cells: pl.DataFrame, made: Counter[tuple[str | None, ...]], left: int) -> list[Request]:

@@ -41,6 +41,16 @@ def test_a_share_of_a_round_shows_the_other_classes() -> None:
     assert plan_requests(gaps, NOTHING, None, settings) == [Request({"label": "disc"}, 12), Request({"label": "rings"}, 2), Request({"label": "stripes"}, 2)]
 
 
+def test_a_round_whose_candidates_wait_leaves_nothing_to_ask_for() -> None:
+    """15 is not a multiple of the other classes, so a round of 64 draws 63; the one that is left over is no second round."""
+    gaps = a_table(("disc", 500, 4), *((f"class {number}", 0, 60) for number in range(5)))
+    settings = tiny_synthesis(candidates=64, counterbalance=0.25)
+    first = plan_requests(gaps, NOTHING, None, settings)
+    assert sum(request.number for request in first) == 63
+    wishes = [request.condition for request in first for _ in range(request.number)]
+    assert plan_requests(gaps, to_frame([a_made(number, wish) for number, wish in enumerate(wishes)]), None, settings) == []
+
+
 def test_without_a_gap_nothing_is_balanced() -> None:
     """And with a small gap every other class gets one image; what is there already is not asked for again."""
     settings = tiny_synthesis(candidates=64, counterbalance=0.25)
