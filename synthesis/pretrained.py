@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -20,9 +20,13 @@ from synthesis.engines.engine import Condition
 PIPELINE = "StableDiffusionPipeline"
 WEIGHTS = ("unet", "vae", "text_encoder")
 FETCHED = ("model_index.json", "*/*.json", "*/*.txt", *(f"{part}/*.safetensors" for part in WEIGHTS))
+VARIANTS = ("*/*.*.safetensors",)
+"""The same weights again, in half precision or without averaging, as `model.fp16.safetensors`: gigabytes that are not used."""
+PARTS = (*WEIGHTS, "tokenizer", "scheduler")
 LIBRARIES = {None, "diffusers", "transformers"}
 UNUSED = {"safety_checker", "feature_extractor", "image_encoder"}
 KEY = "synthesis.generator.lora.pipeline"
+WHOLE_COPY = "bring a whole copy of the pipeline"
 
 
 def find_pipeline(name: str, revision: str) -> Path:
@@ -34,31 +38,55 @@ def find_pipeline(name: str, revision: str) -> Path:
     """
     if not name:
         raise UsageError(f"{KEY} is empty: name the folder or the hub id of a Stable Diffusion pipeline")
-    folder = Path(name).expanduser() if Path(name).expanduser().is_dir() else fetch_model(KEY, name, FETCHED, revision=revision)
+    folder = Path(name).expanduser() if Path(name).expanduser().is_dir() else fetch_model(KEY, name, FETCHED, VARIANTS, revision)
     check_pipeline(folder)
     return folder
 
 
 def check_pipeline(folder: Path) -> None:
     """Raise `UsageError` unless a folder holds a Stable Diffusion pipeline of known parts with safetensors."""
-    index = folder / "model_index.json"
-    if not index.is_file():
-        raise UsageError(f"{KEY}: the folder has no model_index.json, so it is no diffusers pipeline")
-    parts = json.loads(index.read_text())
+    parts = _read_index(folder)
     if parts.get("_class_name") != PIPELINE:
         raise UsageError(f"{KEY} is a {parts.get('_class_name')}; adapted are pipelines of the class {PIPELINE}")
     libraries = {name: part[0] for name, part in parts.items() if isinstance(part, list) and name not in UNUSED}
     if not set(libraries.values()) <= LIBRARIES:
         raise UsageError(f"{KEY} brings code of its own, which is never run: name a pipeline whose parts are all of diffusers or transformers")
+    for part in PARTS:
+        if libraries.get(part) is None or not (folder / part).is_dir():
+            raise UsageError(f"{KEY} has no {part}, which is needed: {WHOLE_COPY}")
     for part in WEIGHTS:
-        if not any((folder / part).glob("*.safetensors")):
-            raise UsageError(f"{KEY}: its {part} has no safetensors; pickled weights are not read, convert them first")
+        if not list(_weights_of(folder / part)):
+            raise UsageError(
+                f"{KEY}: its {part} has no safetensors in full precision; pickled weights (.bin) and variants (.fp16) are not read: open it where you "
+                "trust it, and save_pretrained(folder, safe_serialization=True)"
+            )
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    """Return what a pipeline's `model_index.json` says.
+
+    Raises:
+        UsageError: there is none, or it is broken.
+    """
+    index = folder / "model_index.json"
+    if not index.is_file():
+        raise UsageError(f"{KEY}: the folder has no model_index.json, so it is no diffusers pipeline")
+    try:
+        return dict(json.loads(index.read_text()))
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{KEY}: its model_index.json cannot be read: {WHOLE_COPY}") from error
+
+
+def _weights_of(folder: Path) -> Iterator[Path]:
+    """Return the safetensors of a part, without variants, which have a word between two dots."""
+    return (path for path in folder.glob("*.safetensors") if "." not in path.stem)
 
 
 def hash_pipeline(folder: Path) -> str:
     """Return the SHA-256 of all weights and configurations, in the order of their names."""
     digest = hashlib.sha256()
-    for path in sorted(file for part in (*WEIGHTS, "tokenizer", "scheduler") for file in (folder / part).glob("*") if file.suffix in (".safetensors", ".json")):
+    configurations = (file for part in PARTS for file in (folder / part).glob("*.json"))
+    for path in sorted([*configurations, *(file for part in WEIGHTS for file in _weights_of(folder / part))]):
         digest.update(path.relative_to(folder).as_posix().encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
@@ -79,7 +107,7 @@ def open_pipeline(folder: Path, device: Any) -> Any:
             folder, use_safetensors=True, local_files_only=True, trust_remote_code=False, requires_safety_checker=False, **unused
         )
     except (OSError, ValueError, TypeError, RuntimeError) as error:
-        raise UsageError(f"{KEY} could not be opened: its files do not fit together") from error
+        raise UsageError(f"{KEY} could not be opened: a file of {', '.join(PARTS)} is missing, cut off or of another pipeline; {WHOLE_COPY}") from error
     for part in WEIGHTS:
         getattr(pipe, part).requires_grad_(requires_grad=False).eval()
     return pipe.to(device)
@@ -114,6 +142,15 @@ def embed_prompts(pipe: Any, prompts: Sequence[str]) -> Any:
     with torch.inference_mode():
         embedded = [pipe.encode_prompt(prompt, pipe.device, 1, False)[0].float() for prompt in prompts]
     return torch.cat(embedded).clone()
+
+
+def check_prompts(embedded: Any, prompts: Sequence[str]) -> None:
+    """Raise `UsageError` when the text encoder takes two prompts for the same, which it does when they differ behind its last token only."""
+    seen: dict[bytes, str] = {}
+    for prompt, values in zip(prompts, embedded, strict=True):
+        first = seen.setdefault(values.cpu().numpy().tobytes(), prompt)
+        if first != prompt:
+            raise UsageError(f"the pipeline's text encoder takes {prompt!r} for {first!r}: make synthesis.generator.lora.prompt shorter, or its words plainer")
 
 
 def encode_images(pipe: Any, images: Any) -> Any:

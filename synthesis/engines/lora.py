@@ -33,7 +33,7 @@ from synthesis.checkpoint import (
 from synthesis.engines.engine import Examples, GeneratorReport, Wanted
 from synthesis.generator import generator_sha256, learned_settings
 from synthesis.network import choose_device
-from synthesis.pretrained import decode_latent, embed_prompts, encode_images, find_pipeline, hash_pipeline, keys_of, open_pipeline, write_prompt
+from synthesis.pretrained import check_prompts, decode_latent, embed_prompts, encode_images, find_pipeline, hash_pipeline, keys_of, open_pipeline, write_prompt
 from synthesis.processes import count_processes
 from synthesis.recipe import GeneratorSettings, SamplingSettings
 from synthesis.sampling import seed_noise
@@ -229,7 +229,9 @@ def _lessons(pipe: Any, examples: Examples, settings: GeneratorSettings, prompts
     latents = torch.cat([encode_images(pipe, variant) for variant in variants])
     labels, template = sorted(set(examples.labels)), settings.lora.prompt
     numbers = [[prompts.index(write_prompt(template, condition)), labels.index(condition["label"])] for condition in examples.conditions]
-    return Lessons(latents, torch.tensor(numbers * len(variants)), torch.tensor([len(prompts), 0])), embed_prompts(pipe, [*prompts, NO_PROMPT])
+    embedded = embed_prompts(pipe, [*prompts, NO_PROMPT])
+    check_prompts(embedded, [*prompts, NO_PROMPT])
+    return Lessons(latents, torch.tensor(numbers * len(variants)), torch.tensor([len(prompts), 0])), embedded
 
 
 def _train(adapter: Adapter, taught: tuple[Lessons, Any], about: dict[str, Any], settings: GeneratorSettings, folder: Path, progress: Progress) -> int:

@@ -18,9 +18,10 @@ from synthesis.checkpoint import Tensors
 from synthesis.recipe import AutoencoderSettings, GeneratorSettings
 
 ENCODED_IMAGES = 8
-FETCHED = ("*.safetensors", "config.json", "vae/*.safetensors", "vae/config.json")
-UNWANTED = ("unet/*", "text_encoder*/*", "safety_checker/*")
 """Images a forward pass; the last one is filled up with copies, since kernels round differently for different batch sizes."""
+FETCHED = ("*.safetensors", "config.json", "vae/*.safetensors", "vae/config.json")
+UNWANTED = ("unet/*", "text_encoder*/*", "safety_checker/*", "*.*.safetensors")
+"""Of a pipeline the other parts; the same weights again in half precision, as `model.fp16.safetensors`."""
 
 
 class Autoencoder(NamedTuple):

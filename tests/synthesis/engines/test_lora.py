@@ -16,7 +16,7 @@ from synthesis.checkpoint import CHECKPOINT_NAME, GENERATOR_NAME, read_tensors
 from synthesis.engines.engine import Examples, Wanted
 from synthesis.engines.loading import load_engine
 from synthesis.engines.lora import LoraDiffusion
-from synthesis.pretrained import check_pipeline, find_pipeline, write_prompt
+from synthesis.pretrained import check_pipeline, find_pipeline, hash_pipeline, open_pipeline, write_prompt
 from synthesis.recipe import GeneratorSettings, LoraSettings, SamplingSettings
 from tests.synthesis.builders import CLASSES, a_phantom, tiny_generator
 
@@ -128,29 +128,59 @@ def test_prompts_leave_out_what_is_unknown() -> None:
     assert write_prompt(template, {"label": "nv"}) == "a mole of type nv, seen closely"
 
 
+def changed_copy(pipeline: Path, folder: Path, **changes: Any) -> Path:
+    """Return a copy of the pipeline whose index says something else."""
+    shutil.copytree(pipeline, folder)
+    index = json.loads((folder / "model_index.json").read_text()) | changes
+    (folder / "model_index.json").write_text(json.dumps(index))
+    return folder
+
+
 def test_code_and_pickles_of_a_pipeline_are_refused(tmp_path: Path, pipeline: Path) -> None:
     """Parts of other libraries, other classes, weights without safetensors, no pipeline at all: nothing of them is opened."""
-
-    def changed(**changes: Any) -> Path:
-        folder = tmp_path / f"copy-{len(list(tmp_path.iterdir()))}"
-        shutil.copytree(pipeline, folder)
-        index = json.loads((folder / "model_index.json").read_text()) | changes
-        (folder / "model_index.json").write_text(json.dumps(index))
-        return folder
-
     check_pipeline(pipeline)
     with pytest.raises(UsageError, match="code of its own"):
-        check_pipeline(changed(unet=["my_network", "Net"]))
+        check_pipeline(changed_copy(pipeline, tmp_path / "code", unet=["my_network", "Net"]))
     with pytest.raises(UsageError, match="adapted are pipelines"):
-        check_pipeline(changed(_class_name=["pipeline", "Own"]))
-    pickled = changed()
-    (pickled / "unet" / "diffusion_pytorch_model.safetensors").rename(pickled / "unet" / "diffusion_pytorch_model.bin")
-    with pytest.raises(UsageError, match="unet has no safetensors"):
-        check_pipeline(pickled)
+        check_pipeline(changed_copy(pipeline, tmp_path / "class", _class_name=["pipeline", "Own"]))
+    for name, suffix in (("pickled", ".bin"), ("half", ".fp16.safetensors")):
+        weights = changed_copy(pipeline, tmp_path / name) / "unet" / "diffusion_pytorch_model.safetensors"
+        weights.rename(weights.with_suffix(suffix))
+        with pytest.raises(UsageError, match=r"unet has no safetensors.*safe_serialization=True"):
+            check_pipeline(tmp_path / name)
     with pytest.raises(UsageError, match="no model_index"):
         find_pipeline(str(tmp_path), "main")
     with pytest.raises(UsageError, match="is empty"):
         find_pipeline("", "main")
+
+
+def test_a_pipeline_that_is_not_whole_is_refused(tmp_path: Path, pipeline: Path) -> None:
+    """A part that the index does not name or that lies nowhere, a broken index, weights that are cut off: each sentence says what to bring."""
+    with pytest.raises(UsageError, match="has no text_encoder, which is needed: bring a whole copy"):
+        check_pipeline(changed_copy(pipeline, tmp_path / "unnamed", text_encoder=[None, None]))
+    shutil.rmtree(changed_copy(pipeline, tmp_path / "lost") / "tokenizer")
+    with pytest.raises(UsageError, match="has no tokenizer"):
+        check_pipeline(tmp_path / "lost")
+    (changed_copy(pipeline, tmp_path / "broken") / "model_index.json").write_text("{")
+    with pytest.raises(UsageError, match="cannot be read"):
+        check_pipeline(tmp_path / "broken")
+    weights = changed_copy(pipeline, tmp_path / "cut") / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:500])
+    with pytest.raises(UsageError, match="cut off or of another pipeline"):
+        open_pipeline(tmp_path / "cut", "cpu")
+
+
+def test_a_copy_in_half_precision_beside_it_changes_no_hash(tmp_path: Path, pipeline: Path) -> None:
+    """The hash is of what is used, so a cache that holds more is still the same pipeline."""
+    unet = changed_copy(pipeline, tmp_path / "more") / "unet"
+    (unet / "diffusion_pytorch_model.fp16.safetensors").write_bytes(b"half")
+    assert hash_pipeline(tmp_path / "more") == hash_pipeline(pipeline)
+
+
+def test_prompts_that_the_text_encoder_cannot_tell_apart_are_refused(tmp_path: Path, pipeline: Path) -> None:
+    """Its 24 tokens are used up before the label."""
+    with pytest.raises(UsageError, match=r"stripes' for .*disc': make synthesis\.generator\.lora\.prompt shorter"):
+        LoraDiffusion(settings(pipeline, prompt="a very long way to say what the image shows {label}"), SAMPLING).fit(examples(), tmp_path, silent)
 
 
 def test_several_processes_are_refused(tmp_path: Path, pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
