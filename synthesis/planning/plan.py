@@ -12,6 +12,7 @@ from synthesis.planning.fingerprint import DataFingerprint, Machine
 from synthesis.planning.presets import PRESETS, apply_preset, choose_preset
 from synthesis.planning.trials import Trial, time_sampling, time_training
 from synthesis.recipe import GeneratorSettings, SynthesisSettings
+from synthesis.volumes import is_volume_task
 
 SMALL_BATCH = 8
 GAIN = 0.75
@@ -79,20 +80,20 @@ def find_shortage(data: DataFingerprint, wanted: tuple[str, ...], settings: Synt
         wanted: classes to draw.
         settings: least numbers.
     """
+    lacks, least = [], settings.plan.least_class_patients
     if data.total < settings.least_train_images:
-        lacking = settings.least_train_images - data.total
-        return (
-            f"too little data: {data.total} labelled train images of {data.task}; {settings.least_train_images} would be enough to begin "
-            f"(synthesis.least_train_images), so collect {lacking} more"
+        images = "volumes" if is_volume_task(data.task) else "images"
+        lacks.append(
+            f"{data.total} labelled train {images} of {data.task}; {settings.least_train_images} would be enough to begin "
+            f"(synthesis.least_train_images), so collect {settings.least_train_images - data.total} more"
         )
-    for label in wanted:
-        patients, least = data.patients.get(label, 0), settings.plan.least_class_patients
-        if patients < least:
-            return (
-                f"too little data: {patients} train patients of {label}; {least} would be enough to begin (synthesis.plan.least_class_patients: "
-                f"{evidence.PATIENTS}). Collect {least - patients} more: {evidence.COLLECT}"
-            )
-    return ""
+    lacks += [
+        f"{data.patients.get(label, 0)} train patients of {label}; {least} would be enough to begin (synthesis.plan.least_class_patients: "
+        f"{evidence.PATIENTS}). Collect {least - data.patients.get(label, 0)} more: {evidence.COLLECT}"
+        for label in wanted
+        if data.patients.get(label, 0) < least
+    ]
+    return f"too little data: {'. And '.join(lacks)}" if lacks else ""
 
 
 def make_plan(

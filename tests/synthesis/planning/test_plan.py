@@ -61,6 +61,9 @@ def test_too_little_data_stops_with_what_would_be_enough() -> None:
     assert "Collect 4 more" in few
     assert "HAM10000" in few
     assert "collect 25 more" in find_shortage(some_data(images={"common": 10, "rare": 5}), ("rare",), settings)
+    both = find_shortage(some_data(task="mr-3d", images={"T1w": 1, "T2w": 30}, patients={"T1w": 1, "T2w": 12}), ("T1w",), settings)
+    assert both.startswith("too little data: 31 labelled train volumes of mr-3d; 40 would be enough")
+    assert "And 1 train patients of T1w; 10 would be enough" in both
     assert find_shortage(some_data(), ("rare",), settings) == ""
     stopped = make_plan(some_data(patients={"common": 600, "rare": 6}), CPU, ("rare",), settings)
     assert stopped.stop == few
