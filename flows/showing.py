@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from curation.diffs import VersionDiff
     from curation.ingest import IngestReport
     from flows.stages import LoopReport
-    from synthesis.planning.plan import Plan
-    from synthesis.synthesize import SynthesisReport
     from validation.checks import CheckResult
     from validation.release import ReleaseReport
 
@@ -51,32 +49,6 @@ def _flat(report: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]
             yield label, f"{value:,.1f}" if name == "seconds" else f"{value:.3g}"
         elif value:
             yield label, escape(str(value)[:12] + "…" if name.endswith("sha256") else str(value))
-
-
-def show_plan(plan: Plan) -> None:
-    """Print what would be trained, why, and what it costs; or what is too little."""
-    data, machine = plan.data, plan.machine
-    rows = [(label, f"{number:,}", f"{data.patients[label]:,}") for label, number in sorted(data.images.items(), key=lambda pair: pair[1])]
-    out().print(table(f"Train images of {data.task}: {data.side_px} px, {data.channels} channels", rows, "class", "images", "patients"))
-    cards = f", {', '.join(machine.gpus)}" if machine.gpus else ", no GPU"
-    out().print(f"[bold]Machine[/]    {machine.cores} cores, {machine.memory_gb:g} GiB{escape(cards)}")
-    if plan.stop:
-        out().print(f"[bold red]Nothing would be trained[/]  {escape(plan.stop)}", soft_wrap=True)
-        return
-    out().print(table("Plan", [(choice.key.replace("_", " "), choice.value, choice.reason) for choice in plan.choices], "", "", "because"))
-    generator = plan.generator
-    size = f"{generator.engine}, {generator.size_px} px, channels {', '.join(map(str, generator.channels))}"
-    out().print(f"[bold]Generator[/]  {size}; {generator.steps:,} steps of {generator.batch_size} images, {plan.threads} threads of torch")
-    memory = f"{plan.peak_gb:.1f} GiB at its peak" if plan.peak_gb is not None else f"about {plan.counted_gb or 0:.1f} GiB by its shapes"
-    out().print(f"[bold]Costs[/]      {plan.minutes_training:,.1f} min of training, {plan.minutes_sampling:,.1f} min of sampling, {memory}")
-    for warning in plan.warnings:
-        out().print(f"[yellow]! {escape(warning)}[/]", soft_wrap=True)
-    _next("next: curaloop synthesize")
-
-
-def show_skipped(report: SynthesisReport) -> None:
-    """Print why nothing was drawn."""
-    out().print(f"[bold]Synthesis[/]  nothing drawn: {escape(report.skipped)}", soft_wrap=True)
 
 
 def _next(sentence: str) -> None:
@@ -195,15 +167,14 @@ def _interval(value: Any) -> str:
 def show_loop(report: LoopReport) -> None:
     """Print one turn of the loop, stage by stage."""
     from flows.showing_lift import show_lift
+    from flows.showing_synthesis import show_synthesis
 
     if report.pulled is not None:
         show_report("Review pull", report.pulled, "")
     show_ingest(report.ingest)
     show_curate(report.curate)
-    if report.synthesis is not None and report.synthesis.skipped:
-        show_skipped(report.synthesis)
-    elif report.synthesis is not None:
-        show_report("Synthesis", report.synthesis, "")
+    if report.synthesis is not None:
+        show_synthesis(report.synthesis)
     if report.review is not None:
         show_report("Review push", report.review, "")
     _next(report.review_note)

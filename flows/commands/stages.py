@@ -77,7 +77,8 @@ def synthesize(
 
     Example of a quick trial: [bold]CURALOOP_SYNTHESIS__GENERATOR__STEPS=50 curaloop synthesize[/]
     """
-    from flows.showing import show_plan, show_report, show_skipped
+    from flows.showing import show_report
+    from flows.showing_synthesis import show_plan, show_synthesis
 
     if plan:
         planned = at_work(ctx, synthesizing.run_plan)
@@ -93,12 +94,7 @@ def synthesize(
         return stages.run_synthesize(replace(work, settings=work.settings.model_copy(update={"synthesis": on})))
 
     report = at_work(ctx, enabled)
-    if json:
-        print_json(report)
-    elif report.skipped:
-        show_skipped(report)
-    else:
-        show_report("Synthesis", report, "next: curaloop review push")
+    print_json(report) if json else show_synthesis(report)
 
 
 @review.command("push")

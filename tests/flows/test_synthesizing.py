@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flows.settings import DatasetSettings, Settings
-from flows.showing import show_plan
+from flows.showing_synthesis import show_plan, show_synthesis
 from flows.stages import Work
 from flows.synthesizing import run_plan
 from synthesis.planning.fingerprint import DataFingerprint, Machine
 from synthesis.planning.plan import Choice, Plan
 from synthesis.recipe import GeneratorSettings, PlanSettings
+from synthesis.screening import ScreenPower
+from synthesis.screens.memorization import Power
+from synthesis.screens.rates import Rate
+from synthesis.synthesize import SynthesisReport
 from tests.synthesis.builders import a_phantom_project, tiny_synthesis
 
 
@@ -50,6 +55,37 @@ def test_too_little_data_is_shown_instead_of_a_plan(capsys: pytest.CaptureFixtur
     assert "Nothing would be trained" in printed
     assert "too little data: 4 train patients" in printed
     assert "Costs" not in printed
+
+
+def a_round(**changes: Any) -> SynthesisReport:
+    """Return a round that drew 24 images of a class, all of which were stopped because they do not show it."""
+    screens = ScreenPower(
+        memorization=(Power("melanoma", 20, Rate(19, 20, 0.95, 0.76, 0.99), {}, None, 1.0),),
+        agreement_by_condition={"label=melanoma": Rate(0, 24, 0.0, 0.0, 0.14)},
+    )
+    stopped = {"memorization": 2, "class_agreement": 24}
+    known = {"generator_sha256": "9" * 64, "classes": {"melanoma": 70}, "requested": {"melanoma": 24}, "sampled": 24, "rejected": stopped, "screens": screens}
+    return SynthesisReport(**known | {"steps": 300, "first_step": 100, "sample_grid": "workspace/models/g/samples-0.png"} | changes)
+
+
+def test_a_round_without_survivors_says_why_and_what_to_do(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It sends nobody to the experts, who would find nothing."""
+    monkeypatch.setenv("COLUMNS", "200")
+    show_synthesis(a_round())
+    printed = capsys.readouterr().out
+    for text in ("24 drawn, 0 passed", "from step 100 to 300", "0 of 24", "95% (76%–99%)", "class agreement 24", "samples-0.png", "train longer"):
+        assert text in printed, text
+    assert "review push" not in printed
+
+
+def test_a_round_with_survivors_sends_them_to_the_experts(capsys: pytest.CaptureFixture[str]) -> None:
+    """And one that drew nothing says why."""
+    show_synthesis(a_round(passed=3, new_candidates=3, first_step=300))
+    printed = capsys.readouterr().out
+    assert "was trained before" in printed
+    assert "next: curaloop review push" in printed
+    show_synthesis(SynthesisReport(skipped="no cell of colour-2d asks for synthesis"))
+    assert "nothing drawn: no cell of colour-2d asks for synthesis" in capsys.readouterr().out
 
 
 def test_planning_leaves_a_report_and_trains_nothing(tmp_path: Path) -> None:
