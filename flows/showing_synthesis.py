@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
@@ -58,13 +58,13 @@ def show_synthesis(report: SynthesisReport) -> None:
 COLUMNS = ("class", "train images", "wanted", "show their class", "real ones that do", "planted copies caught", "told from real ones, AUC")
 
 
-def _by_class(report: SynthesisReport) -> list[tuple[str, ...]]:
+def _by_class(report: SynthesisReport) -> list[tuple[Any, ...]]:
     """Return one row a class that was drawn: what of it shows the class, and what the screens are worth for it."""
     screens = report.screens
     caught = {power.label: power.all_kinds for power in screens.memorization}
     real = {power.label: power.passed for power in screens.agreement}
     told = {found.label: found.probe for found in screens.shortcut}
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for label, wanted in report.requested.items():
         probe, shown = told.get(label), screens.agreement_by_condition.get(f"label={label}")
         auc = "–" if probe is None else f"{probe.value:.2f} [dim]({probe.low:.2f}–{probe.high:.2f})[/]"
