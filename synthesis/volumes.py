@@ -18,8 +18,12 @@ from curation.pixels import Pixels, decode
 from curation.project import Project
 from curation.shards import Place, ShardReader
 
-VALUE_RANGES: dict[str, tuple[float, float]] = {"HU": (-1024.0, 1536.0), "z": (-3.0, 5.0), "SUV": (0.0, 25.5)}
-"""What is black and white, by unit: Hounsfield units, robust z-scores of MR, standardised uptake values."""
+VALUE_RANGES: dict[str, tuple[float, float]] = {"HU": (-1024.0, 1536.0), "z": (-5.0, 10.0), "SUV": (0.0, 25.5)}
+"""What is black and white, by unit: Hounsfield units, robust z-scores of MR, standardised uptake values.
+
+What lies outside cannot be generated, and its lack would tell a stored volume from real ones. Of 38 real MR volumes 36 lie inside these z-scores;
+between -3 and 5, which is what people are shown, lay 8, since air is at about -3.4.
+"""
 PICTURE_SLICES = 4
 
 
