@@ -12,7 +12,8 @@ import numpy.typing as npt
 import polars as pl
 
 from adaptation.evaluate import resampled
-from adaptation.metrics import LEAST_PATIENTS, Floats, auprc, interval, macro, resample_patients
+from adaptation.metrics import LEAST_PATIENTS, Floats, auprc, macro
+from curation.resampling import interval, resample_patients
 
 Word = Literal["better", "worse", "no difference shown"]
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from adaptation.metrics import LEAST_PATIENTS, Flags, Floats, auprc, balanced_accuracy, calibration_error, f1, interval, macro, recall, resample_patients
+from adaptation.metrics import LEAST_PATIENTS, Flags, Floats, auprc, balanced_accuracy, calibration_error, f1, macro, recall
 from adaptation.probe import Labels, Probabilities
+from curation.resampling import interval, resample_patients
 
 ENOUGH_PATIENTS = 30
 """Below this many test patients the report warns that the numbers show little."""

@@ -1,7 +1,7 @@
-"""Metrics of a classifier on test images, and their 95 % intervals over patients.
+"""Metrics of a classifier on test images.
 
 Catalogue: `auprc`, `auroc`, `recall`, `f1` (one class against the rest), `balanced_accuracy`, `calibration_error`, `macro` (mean over classes);
-`resample_patients` and `interval` give the uncertainty of each.
+`curation/resampling.py` gives the uncertainty of each.
 
 Every metric takes `weight`, `(..., N)`: how often each image counts. One vector gives one number, a `(B, N)` matrix of patient
 resamples gives B numbers at once. Without it every image counts once.
@@ -151,30 +151,3 @@ def macro(per_class: list[Floats]) -> Floats:
     """
     values = np.stack([np.asarray(value, np.float64) for value in per_class])
     return _divide(np.nansum(values, axis=0), np.isfinite(values).sum(0).astype(np.float64))
-
-
-def resample_patients(patients: npt.NDArray[Any], draws: int, seed: int) -> Floats:
-    """Return `(draws, N)` weights: in each row as many patients as there are, drawn with replacement; an image counts as often as its patient.
-
-    The patient bootstrap (Efron 1979, with the cluster as the unit): images of one patient are not independent.
-
-    Args:
-        patients: `(N,)` pseudonym of the patient of each image.
-        draws: number of resamples.
-        seed: of the draw; equal seeds give equal weights whatever order the images have.
-    """
-    names, member = np.unique(patients, return_inverse=True)
-    counts = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
-    return counts[:, member].astype(np.float64)
-
-
-def interval(values: Floats) -> tuple[float, float] | None:
-    """Return the 2.5th and 97.5th percentile of the finite resampled values, or None when fewer than half are finite.
-
-    Worked value: 0, 1, ..., 100: (2.5, 97.5).
-    """
-    finite = values[np.isfinite(values)]
-    if 2 * len(finite) < len(values) or not len(finite):
-        return None
-    low, high = np.percentile(finite, (2.5, 97.5))
-    return float(low), float(high)

@@ -16,12 +16,13 @@ import polars as pl
 
 from adaptation.encoders import Features
 from adaptation.evaluate import resampled
-from adaptation.metrics import LEAST_PATIENTS, Floats, auroc, balanced_accuracy, interval, macro, resample_patients
+from adaptation.metrics import LEAST_PATIENTS, Floats, auroc, balanced_accuracy, macro
 from adaptation.probe import Labels, Part, Probabilities, choose_strength, fit_probe, fit_projection
 from adaptation.recipe import FinetuneSettings
 from adaptation.site_correction import fit_correction, sites_of
 from curation.confounding import WARN_FROM, find_empty_pairs, tie
 from curation.errors import UsageError
+from curation.resampling import interval, resample_patients
 
 Target = Literal["site", "label", "label within sites"]
 Triple = tuple[float | None, float | None, float | None]

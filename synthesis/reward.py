@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from synthesis.screens.shortcut import auc_of
+
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -259,6 +261,8 @@ def _scale_out_of_fold(scores: Doubles, truth: Flags, folds: npt.NDArray[np.int6
 
 def _fit_reasons(described: Doubles, judged: Judged, groups: npt.NDArray[np.str_], seed: int) -> dict[str, tuple[Any, ReasonQuality]]:
     """Return for each reason a regression on the rejected images (its share, where there are too few with or without it) and its quality."""
+    from sklearn.metrics import roc_auc_score
+
     places = np.flatnonzero(judged.rejected)
     given = [set(judged.reasons[place]) for place in places]
     fitted: dict[str, tuple[Any, ReasonQuality]] = {}
@@ -270,7 +274,7 @@ def _fit_reasons(described: Doubles, judged: Judged, groups: npt.NDArray[np.str_
         if scored is None:
             fitted[reason] = (float(has.mean()), ReasonQuality(number, None))
         else:
-            fitted[reason] = (_fit(described[places], has), ReasonQuality(number, round(_area(has, scored[0]), 4)))
+            fitted[reason] = (_fit(described[places], has), ReasonQuality(number, round(float(roc_auc_score(has, scored[0])), 4)))
     return fitted
 
 
@@ -279,45 +283,24 @@ def _chance(model: Any, described: Doubles) -> Doubles:
     return np.full(len(described), model) if isinstance(model, float) else np.asarray(model.predict_proba(described)[:, 1])
 
 
-def _area(truth: Flags, scores: Doubles) -> float:
-    """Return the area under the receiver operating characteristic, from the ranks of the scores (Mann and Whitney 1947)."""
-    from scipy.stats import rankdata
-
-    found = int(truth.sum())
-    return float((rankdata(scores)[truth].sum() - found * (found + 1) / 2) / (found * (len(truth) - found)))
-
-
 def _measure(
     probabilities: Doubles, truth: Flags, groups: npt.NDArray[np.str_], kept_apart: str, reasons: dict[str, ReasonQuality], seed: int
 ) -> RewardQuality:
     """Return the quality of out-of-fold probabilities."""
-    drawn = _resample_areas(probabilities, truth, groups, seed)
-    low, high = np.percentile(drawn, (2.5, 97.5)) if len(drawn) else (0.0, 1.0)
+    area = auc_of(probabilities, truth, groups, seed, RESAMPLES)
     return RewardQuality(
         verdicts=len(truth),
         rejected=int(truth.sum()),
         grouped_by=kept_apart,
-        auroc=round(_area(truth, probabilities), 4),
-        auroc_low=round(float(low), 4),
-        auroc_high=round(float(high), 4),
+        auroc=area.value,
+        auroc_low=area.low,
+        auroc_high=area.high,
         calibration_error=round(calibration_error(probabilities, truth), 4),
         brier=round(float(np.mean((probabilities - truth) ** 2)), 4),
         brier_of_share=round(float(truth.mean() * (1 - truth.mean())), 4),
         reliability=reliability(probabilities, truth),
         reasons=reasons,
     )
-
-
-def _resample_areas(probabilities: Doubles, truth: Flags, groups: npt.NDArray[np.str_], seed: int) -> list[float]:
-    """Return the area of resamples of the groups, those with both verdicts."""
-    random, names = np.random.default_rng(seed), np.unique(groups)
-    members = [np.flatnonzero(groups == name) for name in names]
-    areas = []
-    for _ in range(RESAMPLES):
-        chosen = np.concatenate([members[place] for place in random.integers(0, len(names), len(names))])
-        if 0 < truth[chosen].sum() < len(chosen):
-            areas.append(_area(truth[chosen], probabilities[chosen]))
-    return areas
 
 
 def calibration_error(probabilities: Doubles, truth: Flags) -> float:

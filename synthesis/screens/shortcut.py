@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from curation.resampling import interval, resample_patients
 from synthesis.screens.distances import Floats
 
 Scores = npt.NDArray[np.float64]
@@ -65,8 +66,7 @@ def tell_apart(
 
 
 def _held_out_scores(features: Floats, is_made: npt.NDArray[np.bool_], groups: npt.NDArray[np.str_], seed: int) -> Scores:
-    """Return each image's score from a probe that saw nothing of its group, as a rank within its fold, since folds differ in scale."""
-    from scipy.stats import rankdata
+    """Return each image's log odds of being synthetic from a probe that saw nothing of its group; 0 where a fold left one kind only."""
     from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold
@@ -74,7 +74,7 @@ def _held_out_scores(features: Floats, is_made: npt.NDArray[np.bool_], groups: n
     from sklearn.preprocessing import StandardScaler
 
     fewest = min(len(np.unique(groups[is_made])), len(np.unique(groups[~is_made])))
-    scores = np.full(len(groups), np.nan)
+    scores = np.zeros(len(groups))
     for kept, held in StratifiedGroupKFold(min(FOLDS, fewest), shuffle=True, random_state=seed).split(features, is_made, groups):
         if len(np.unique(is_made[kept])) < 2 or not len(held):
             continue
@@ -82,11 +82,11 @@ def _held_out_scores(features: Floats, is_made: npt.NDArray[np.bool_], groups: n
         regression = LogisticRegression(C=0.01, class_weight="balanced", max_iter=1000)
         probe = make_pipeline(StandardScaler(), PCA(parts, svd_solver="full"), regression).fit(features[kept], is_made[kept])
         scores[held] = probe.decision_function(features[held])
-    return np.asarray(np.where(np.isnan(scores), 0.0, scores)) if np.isnan(scores).any() else np.asarray(rankdata(scores))
+    return scores
 
 
 def auc_of(scores: Scores, is_made: npt.NDArray[np.bool_], groups: npt.NDArray[np.str_], seed: int = 0, draws: int = DRAWS) -> Auc:
-    """Return the area under the ROC curve of a score, with the percentile interval of a bootstrap over groups (Efron 1979).
+    """Return the area under the ROC curve of a score, with the interval of a bootstrap over groups; 0 to 1 where too few resamples have both kinds.
 
     Worked value: scores [1, 2, 3, 4], made [no, yes, no, yes]: 3 of 4 pairs in order, .75.
 
@@ -97,13 +97,8 @@ def auc_of(scores: Scores, is_made: npt.NDArray[np.bool_], groups: npt.NDArray[n
         seed: of the draws.
         draws: number of resamples.
     """
-    names, member = np.unique(groups, return_inverse=True)
-    random = np.random.default_rng(seed)
-    counts = random.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)[:, member].astype(np.float64)
-    resampled = _areas(scores, is_made, counts)
-    finite = resampled[np.isfinite(resampled)]
     value = float(_areas(scores, is_made, np.ones((1, len(scores))))[0])
-    low, high = (value, value) if not len(finite) else (float(end) for end in np.percentile(finite, (2.5, 97.5)))
+    low, high = interval(_areas(scores, is_made, resample_patients(groups, draws, seed))) or (0.0, 1.0)
     return Auc(round(value, 4), round(low, 4), round(high, 4), int((~is_made).sum()), int(is_made.sum()))
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from curation.resampling import interval, resample_patients
 from synthesis.screens.distances import Floats
 from synthesis.screens.shortcut import DRAWS
 
@@ -91,9 +92,10 @@ def swap_source(train: Source, unseen: Source, synthetic: Source, label: str, se
     added = _fit(np.concatenate([train.features, synthetic.features]), np.concatenate([train.labels, synthetic.labels]))
     called = [(model.predict(x) == label).astype(float) for model in (added, alone) for x in (unseen.features[others], moved)]
     effects = called[1] - called[0]
-    low, high = _interval(effects, unseen.groups[others], seed)
+    weights = resample_patients(unseen.groups[others], DRAWS, seed)
+    low, high = interval((weights * effects).sum(axis=1) / weights.sum(axis=1)) or (-1.0, 1.0)
     plain, swapped, plain_without, swapped_without = (round(float(share.mean()), 4) for share in called)
-    return Swap(label, plain, swapped, plain_without, swapped_without, round(float(effects.mean()), 4), low, high, int(others.sum()))
+    return Swap(label, plain, swapped, plain_without, swapped_without, round(float(effects.mean()), 4), round(low, 4), round(high, 4), int(others.sum()))
 
 
 def _fit(features: Floats, labels: npt.NDArray[np.str_]) -> Any:
@@ -107,12 +109,3 @@ def _fit(features: Floats, labels: npt.NDArray[np.str_]) -> Any:
     solver = "covariance_eigh" if len(features) > features.shape[1] else "full"
     regression = LogisticRegression(C=0.01, class_weight="balanced", max_iter=1000)
     return make_pipeline(StandardScaler(), PCA(parts, svd_solver=solver), regression).fit(features, labels)
-
-
-def _interval(differences: npt.NDArray[np.float64], groups: npt.NDArray[np.str_], seed: int) -> tuple[float, float]:
-    """Return the percentile interval of the mean difference, patients drawn with replacement."""
-    names, member = np.unique(groups, return_inverse=True)
-    counts = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), size=DRAWS)[:, member]
-    means = (counts * differences).sum(axis=1) / np.maximum(counts.sum(axis=1), 1)
-    low, high = np.percentile(means, (2.5, 97.5))
-    return round(float(low), 4), round(float(high), 4)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from adaptation.metrics import auprc, balanced_accuracy, calibration_error, f1, interval, macro, recall, resample_patients
+from adaptation.metrics import auprc, balanced_accuracy, calibration_error, f1, macro, recall
 
 YES_NO = np.array([True, True, True, False])
 SAID = np.array([True, False, True, True])
@@ -30,7 +30,6 @@ def test_worked_values_of_the_docstrings() -> None:
     assert balanced_accuracy(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])) == pytest.approx(0.8333, abs=1e-4)
     assert calibration_error(np.array([True, False, True, True]), np.array([0.95, 0.95, 0.55, 0.55])) == pytest.approx(0.45)
     assert macro([np.array(0.2), np.array(0.6), np.array(np.nan)]) == pytest.approx(0.4)
-    assert interval(np.arange(101.0)) == (2.5, 97.5)
 
 
 @settings(deadline=None)
@@ -84,27 +83,3 @@ def test_a_class_without_images_has_no_value() -> None:
     assert np.isnan(auprc(nobody, np.arange(4.0)))
     assert np.isnan(recall(nobody, SAID))
     assert np.isnan(f1(nobody, SAID))
-    assert interval(np.full(10, np.nan)) is None
-
-
-def test_resamples_draw_patients_not_images() -> None:
-    """All images of a patient count equally often, and each resample has as many patients as there are."""
-    patients = np.array(["a", "a", "b", "c", "c", "c"])
-    weight = resample_patients(patients, 200, seed=1)
-    assert (weight[:, 0] == weight[:, 1]).all()
-    assert (weight[:, 3] == weight[:, 5]).all()
-    assert (weight[:, [0, 2, 3]].sum(1) == 3).all()
-    assert (weight == resample_patients(patients, 200, seed=1)).all()
-
-
-def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
-    """95 % intervals of a recall of .7, from 40 patients with 3 equal images each, hold .7 in 88 to 99 % of 200 trials."""
-    rng = np.random.default_rng(0)
-    patients = np.repeat(np.arange(40), 3)
-    weight = resample_patients(patients, 300, seed=0)
-    held = 0
-    for _ in range(200):
-        said = np.repeat(rng.random(40) < 0.7, 3)
-        bounds = interval(recall(np.ones(120, bool), said, weight))
-        held += bounds is not None and bounds[0] <= 0.7 <= bounds[1]
-    assert 176 <= held <= 198

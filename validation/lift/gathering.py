@@ -21,7 +21,7 @@ from curation.shards import Place, ShardReader
 from synthesis.training_set import usable_rows
 from validation.invariants import parse
 from validation.lift.augmentation import augment
-from validation.lift.cohort import SPLITS, Augmented, Batch, Cohort, Flags, Names
+from validation.lift.cohort import SPLITS, Augmented, Batch, Cohort, Features, Flags, Names
 from validation.lift.rulings import FOLDER, made_for
 from validation.recipe import LiftSettings
 
@@ -104,6 +104,11 @@ def _accepted(made: pl.DataFrame) -> Flags:
     return np.asarray(is_accepted & _screened(made), dtype=bool)
 
 
+def real_case(rows: pl.DataFrame, task: str, columns: Sequence[str]) -> Case:
+    """Return the real images of a task as a case without synthetic ones."""
+    return _one_case(rows, with_task(rows).clear(), task, [], columns)
+
+
 def gather(project: Project, case: Case, encoder: Encoder, settings: LiftSettings, flips: Sequence[str], progress: Progress) -> tuple[Cohort, Batch]:
     """Embed a case, each image at its stored size, as fine-tuning would.
 
@@ -115,31 +120,58 @@ def gather(project: Project, case: Case, encoder: Encoder, settings: LiftSetting
         flips: that keep an image plausible.
         progress: told of every image.
     """
+    both = pl.concat([case.real, case.made.drop("task")], how="vertical")
+    features, augmented = _embed(project, case, both, dict(case.made["label"].value_counts().iter_rows()), encoder, settings, flips, progress)
+    made = features[case.real.height :]
+    accepted = _accepted(case.made) if _has_experts(case.made) else None
+    parents = _names(case.made.select(pl.col("parents").list.first().fill_null("")).to_series())
+    return _cohort(case, features, augmented), Batch(made, _names(case.made["label"]), _screened(case.made), accepted, parents)
+
+
+def gather_real(
+    project: Project, case: Case, labels: Sequence[str], encoder: Encoder, settings: LiftSettings, flips: Sequence[str], progress: Progress
+) -> Cohort:
+    """Embed the real images of a case as `gather` does; of some classes augmented train images, too."""
+    features, augmented = _embed(project, case, case.real, dict.fromkeys(labels, MOST_AUGMENTED), encoder, settings, flips, progress)
+    return _cohort(case, features, augmented)
+
+
+def _embed(
+    project: Project,
+    case: Case,
+    rows: pl.DataFrame,
+    numbers: Mapping[str, int],
+    encoder: Encoder,
+    settings: LiftSettings,
+    flips: Sequence[str],
+    progress: Progress,
+) -> tuple[Features, Augmented | None]:
+    """Return `(N, F)` features of the rows, and augmented train images; there are none of volumes."""
     with ShardReader(*project.shard_folders()) as shards:
 
         def read(row: dict[str, Any]) -> Pixels:
             return decode(shards.read(Place(row["shard"], row["offset"], row["size_bytes"])), row["suffix"])
 
-        both = pl.concat([case.real, case.made.drop("task")], how="vertical")
-        features = embed_rows(both, read, encoder, project.models, project.models / FOLDER, progress).features
-        real, made = features[: case.real.height], features[case.real.height :]
-        augmented = None if case.task.endswith("-3d") else _augment(case, settings, encoder, flips, read)
+        features = embed_rows(rows, read, encoder, project.models, project.models / FOLDER, progress).features
+        return features, None if case.task.endswith("-3d") else _augment(case, numbers, settings, encoder, flips, read)
+
+
+def _cohort(case: Case, features: Features, augmented: Augmented | None) -> Cohort:
+    """Return the real images of a case, whose features come first."""
     patients = case.real.select(pl.coalesce("group_id", "patient_id")).to_series()
-    cohort = Cohort(real, _names(case.real["label"]), _names(patients), _names(case.real["split"]), case.subgroups, augmented)
-    accepted = _accepted(case.made) if _has_experts(case.made) else None
-    parents = _names(case.made.select(pl.col("parents").list.first().fill_null("")).to_series())
-    return cohort, Batch(made, _names(case.made["label"]), _screened(case.made), accepted, parents)
+    real = features[: case.real.height]
+    return Cohort(real, _names(case.real["label"]), _names(patients), _names(case.real["split"]), case.subgroups, augmented)
 
 
 def _names(column: pl.Series) -> Names:
     return np.array(column.to_list(), dtype=np.str_)
 
 
-def _augment(case: Case, settings: LiftSettings, encoder: Encoder, flips: Sequence[str], read: Any) -> Augmented:
-    """Return augmented train images of the classes of the batch, as many as the largest dose takes."""
+def _augment(case: Case, numbers: Mapping[str, int], settings: LiftSettings, encoder: Encoder, flips: Sequence[str], read: Any) -> Augmented:
+    """Return augmented train images of some classes, as many as the largest dose takes and no more than `numbers` of each."""
     rows = case.real.with_row_index("place").filter(pl.col("split") == "train")
     chosen: list[int] = []
-    for label, held in case.made["label"].value_counts().sort("label").iter_rows():
+    for label, held in sorted(numbers.items()):
         own = rows.filter(pl.col("label") == label)["place"].to_list()
         number = min(MOST_AUGMENTED, held, round(max(settings.doses) * len(own)))
         chosen += [own[place % len(own)] for place in range(number)] if own else []

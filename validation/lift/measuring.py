@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from adaptation.metrics import LEAST_PATIENTS, interval, resample_patients
+from adaptation.metrics import LEAST_PATIENTS
+from curation.resampling import interval, resample_patients
 from validation.lift.cohort import Flags, Names
 from validation.lift.judgement import Estimate
 from validation.lift.student import Floats32

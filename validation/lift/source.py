@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from adaptation.metrics import auroc, interval, resample_patients
+from adaptation.metrics import auroc
+from curation.resampling import interval, resample_patients
 from validation.lift.arms import Bench
 from validation.lift.cohort import Flags, Names
 from validation.lift.judgement import Estimate
