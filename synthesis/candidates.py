@@ -27,22 +27,21 @@ DRAWN_WITH = "drawn_with"
 
 
 class Drawn(NamedTuple):
-    """Images of one round, shaped as the train images, with what each was asked to show.
+    """Images of one round, with what each was asked to show.
 
     Attributes:
-        images: what screens and people look at: the images themselves, or pictures of the volumes.
+        images: what screens and people look at, uint8, as the images of the training set: the images themselves, or pictures of the volumes.
         wanted: one wish an image.
-        volumes: gray levels of the volumes, where the engine makes volumes.
+        made: what the engine returned and is stored: images, or gray levels of volumes.
     """
 
     images: list[Pixels]
     wanted: list[Wanted]
-    volumes: list[Pixels] | None = None
+    made: list[Pixels]
 
     def chosen(self, places: Sequence[int]) -> Drawn:
         """Return the images at these places."""
-        volumes = None if self.volumes is None else [self.volumes[place] for place in places]
-        return Drawn([self.images[place] for place in places], [self.wanted[place] for place in places], volumes)
+        return Drawn(*([part[place] for place in places] for part in self))  # type: ignore[arg-type]
 
     @property
     def labels(self) -> list[str]:
@@ -77,9 +76,10 @@ def store_candidates(project: Project, train: TrainingSet, drawn: Drawn, screens
     Those that failed a screen are kept as rejected without readers: they are counted, and nobody is shown them.
     """
     records, files = [], {}
-    for image, wish, result in zip(drawn.volumes or drawn.images, drawn.wanted, screens, strict=True):
-        finished = finish_like(image, train.rows)
-        record = _describe(train, finished, wish, result, origin)
+    for image, wish, result in zip(drawn.made, drawn.wanted, screens, strict=True):
+        like = train.rows if wish.parent_id is None else train.rows.filter(pl.col("image_id") == wish.parent_id)
+        finished = finish_like(image, like)
+        record = _describe(like, finished, wish, result, origin)
         name = f"{record.image_id}{record.suffix}"
         if record.image_id not in known and name not in files:
             files[name] = finished.encode({MARK: "YES", "generator": origin.generator_sha256[:16], "seed": str(wish.seed)})
@@ -88,9 +88,9 @@ def store_candidates(project: Project, train: TrainingSet, drawn: Drawn, screens
     return to_frame([record.model_copy(update=places[f"{record.image_id}{record.suffix}"]._asdict()) for record in records])
 
 
-def _describe(train: TrainingSet, image: Finished, wish: Wanted, screens: dict[str, Any], origin: Provenance) -> ImageRecord:
-    """Return the row of one candidate, not stored yet."""
-    content, body_parts = image.sha256, train.rows["body_part"].unique()
+def _describe(like: pl.DataFrame, image: Finished, wish: Wanted, screens: dict[str, Any], origin: Provenance) -> ImageRecord:
+    """Return the row of one candidate, not stored yet; `like` are the rows that it takes after: its parent's, or all that the generator learned from."""
+    content, body_parts = image.sha256, like["body_part"].unique()
     settings, label = origin.settings, wish.condition[LABEL]
     asked = wish.condition | {"task": settings.task} | ({DRAWN_WITH: origin.drawn_with} if origin.drawn_with else {})
     return ImageRecord(
@@ -98,7 +98,7 @@ def _describe(train: TrainingSet, image: Finished, wish: Wanted, screens: dict[s
         patient_id=PATIENT,
         group_id=f"synthetic-{content[:32]}",
         source=SOURCE,
-        modality=most_common(train.rows, "modality"),
+        modality=most_common(like, "modality"),
         body_part=body_parts[0] if len(body_parts) == 1 else None,
         recipe_sha256=settings.sha256(),
         label=label,

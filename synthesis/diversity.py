@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.pixels import Pixels
+from synthesis.training_set import shrink_square
 
 Doubles = npt.NDArray[np.float64]
 
@@ -22,7 +23,7 @@ def mean_similarity(images: Sequence[Pixels], groups: Sequence[str], seed: int =
     """Return the mean MS-SSIM of pairs of images (Odena et al. 2017): 1 when all are the same, lower for more variety. None without a pair.
 
     Args:
-        images: `(S, S)` or `(S, S, 3)` uint8, of one size.
+        images: `(H, W)` or `(H, W, 3)` uint8; of two images of different sizes the middle squares are compared, the larger shrunk.
         groups: of each image; pairs are of two groups.
         seed: of the draw of at most `PAIRS` pairs.
     """
@@ -32,7 +33,15 @@ def mean_similarity(images: Sequence[Pixels], groups: Sequence[str], seed: int =
     if not len(first):
         return None
     chosen = np.random.default_rng(seed).permutation(len(first))[:PAIRS]
-    return round(float(np.mean([ms_ssim(images[first[pair]], images[second[pair]]) for pair in chosen])), 4)
+    return round(float(np.mean([ms_ssim(*_alike(images[first[pair]], images[second[pair]])) for pair in chosen])), 4)
+
+
+def _alike(one: Pixels, other: Pixels) -> tuple[Pixels, Pixels]:
+    """Return two images as they are, or as middle squares of one size."""
+    if one.shape == other.shape:
+        return one, other
+    side = min(*one.shape[:2], *other.shape[:2])
+    return shrink_square(one, side), shrink_square(other, side)
 
 
 def ms_ssim(one: Pixels, other: Pixels) -> float:
@@ -45,7 +54,7 @@ def ms_ssim(one: Pixels, other: Pixels) -> float:
     Worked value: an image with itself: 1; a flat image of 0 with one of 255: luminance term C1 / (255² + C1) = 1.0e-4 at one scale.
 
     Args:
-        one: `(S, S)` or `(S, S, 3)` uint8, S at least 11.
+        one: `(H, W)` or `(H, W, 3)` uint8, either side at least 11 px.
         other: the same shape.
     """
     x, y = _gray(one), _gray(other)
@@ -61,7 +70,7 @@ def ms_ssim(one: Pixels, other: Pixels) -> float:
 
 
 def _gray(image: Pixels) -> Doubles:
-    """Return `(S, S)` float64 in 0 to 255: the mean over the channels."""
+    """Return `(H, W)` float64 in 0 to 255: the mean over the channels."""
     values = image.astype(np.float64)
     return values if values.ndim == 2 else np.asarray(values.mean(axis=2), dtype=np.float64)
 

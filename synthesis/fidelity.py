@@ -36,7 +36,7 @@ FEW_IMAGES = 100
 
 
 class Side(NamedTuple):
-    """Images of one kind: `(S, S)` or `(S, S, 3)` uint8, `(N, F)` float32 features, labels, and the group that each belongs to."""
+    """Images of one kind: `(H, W)` or `(H, W, 3)` uint8, `(N, F)` float32 features, labels, and the group that each belongs to."""
 
     images: Sequence[Pixels]
     features: Floats

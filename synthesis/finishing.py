@@ -1,9 +1,10 @@
-"""What an engine drew becomes what is stored: an 8-bit PNG as it is, or a volume in the unit and with the extent of the train volumes."""
+"""What an engine drew becomes what is stored: a PNG as it is, or a volume in the unit and with the extent of the train volumes."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from curation.pixels import Pixels, encode_nifti, encode_png, hash_pixels
@@ -14,7 +15,7 @@ class Finished(NamedTuple):
     """One image, ready to be stored.
 
     Attributes:
-        pixels: `(S, S)` or `(S, S, 3)` uint8, or `(D, H, W)` int16 or float32.
+        pixels: `(H, W)` uint8 or uint16, `(H, W, 3)` uint8, or `(D, H, W)` int16 or float32.
         unit: what a value means.
         spacing_mm: slices, rows, columns of a volume; None for an image.
     """
@@ -60,16 +61,16 @@ def finish(drawn: Pixels, unit: str, spacing_mm: list[float] | None) -> Finished
     """Return what was drawn as it is stored.
 
     Args:
-        drawn: what an engine returned: uint8, or gray levels of a volume.
+        drawn: what an engine returned: uint8, uint16 when it changed such an image, or gray levels of a volume.
         unit: of the stored values.
         spacing_mm: of a volume, None for an image.
     """
-    return Finished(drawn) if spacing_mm is None else Finished(restore_values(drawn, unit), unit, spacing_mm)
+    return Finished(drawn, unit) if spacing_mm is None else Finished(restore_values(drawn, unit), unit, spacing_mm)
 
 
 def finish_like(drawn: Pixels, rows: pl.DataFrame) -> Finished:
-    """Return what was drawn as it is stored, with the commonest unit and the median extent of the train rows."""
+    """Return what was drawn as it is stored; a volume gets the commonest unit and the median extent of the train rows."""
     if rows["ndim"][0] == 2:
-        return Finished(drawn)
+        return Finished(drawn, "16-bit" if drawn.dtype == np.uint16 else "8-bit")
     unit = rows["value_unit"].value_counts().sort("count", "value_unit", descending=[True, False])["value_unit"][0]
     return finish(drawn, unit, middle_spacing_mm(rows, drawn.shape))

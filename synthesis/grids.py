@@ -2,31 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from curation.pixels import Pixels
 
+COLUMNS = 16
+WIDTH_PX = 2048
+"""Larger images stand in fewer columns."""
+SHOWN_PX = 96
+"""Smaller images are enlarged, every pixel to a square."""
 
-def draw_grid(real: dict[str, list[Pixels]], made: dict[str, list[Pixels]], columns: int = 16, scale: int = 3) -> Pixels:
-    """Return a picture `(H, W, 3)` uint8: for each class of `made` a row of real images, a white line, the made ones.
+
+def draw_grid(real: Mapping[str, Sequence[Pixels]], made: Mapping[str, Sequence[Pixels]], parents: Mapping[str, Sequence[Pixels]] | None = None) -> Pixels:
+    """Return a picture `(H, W, 3)` uint8: for each class of `made` a row of real images, a white line, the made ones, each below its parent.
 
     Args:
-        real: images of each class, `(S, S)` or `(S, S, 3)` uint8; at most one row of each is shown.
+        real: images of each class, uint8, gray or RGB; at most one row of each is shown.
         made: the same for candidates; all are shown.
-        columns: images in a row.
-        scale: every pixel is drawn as so many by so many.
+        parents: of the candidates, in the same order, where they have any.
     """
-    blocks = []
+    shapes = [image.shape[:2] for part in (real, made, parents or {}) for label in made for image in part.get(label, [])]
+    cell = (max(height for height, _ in shapes), max(width for _, width in shapes))
+    columns, scale = min(COLUMNS, max(4, WIDTH_PX // cell[1])), max(1, SHOWN_PX // max(cell))
+    line, blocks = np.full((2, columns * cell[1], 3), 255, np.uint8), []
     for label, images in sorted(made.items()):
-        side = images[0].shape[1]
-        line = np.full((1, columns * side, 3), 255, np.uint8)
-        blocks += [tile([*real.get(label, [])[:columns], *([] if real.get(label) else [np.zeros_like(images[0])])], columns), line.repeat(2, axis=0)]
-        blocks += [tile(images, columns), line.repeat(6, axis=0)]
+        blocks += [tile(list(real.get(label, []))[:columns], columns, cell), line]
+        for start in range(0, len(images), columns):
+            above = [] if parents is None else [tile(parents[label][start : start + columns], columns, cell)]
+            blocks += [*above, tile(images[start : start + columns], columns, cell), line[: len(above)]]
+        blocks.append(line.repeat(3, axis=0))
     return np.asarray(np.concatenate(blocks).repeat(scale, axis=0).repeat(scale, axis=1))
 
 
-def tile(images: list[Pixels], columns: int) -> Pixels:
-    """Return the images as rows of `columns`, gray ones as RGB, empty places black."""
-    coloured = [image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2) for image in images]
-    coloured += [np.zeros_like(coloured[0])] * (-len(coloured) % columns)
-    return np.concatenate([np.concatenate(coloured[start : start + columns], axis=1) for start in range(0, len(coloured), columns)])
+def tile(images: Sequence[Pixels], columns: int, cell: tuple[int, int] | None = None) -> Pixels:
+    """Return the images as rows of `columns`, at least one, gray ones as RGB; empty places, and what an image leaves of its cell, are black.
+
+    Args:
+        images: uint8, gray or RGB.
+        columns: images in a row.
+        cell: rows and columns of a place; default: those of the first image.
+    """
+    height, width = cell or images[0].shape[:2]
+    lines = max(1, -(-len(images) // columns))
+    picture = np.zeros((lines * height, columns * width, 3), np.uint8)
+    for place, image in enumerate(images):
+        top, left = place // columns * height + (height - image.shape[0]) // 2, place % columns * width + (width - image.shape[1]) // 2
+        picture[top : top + image.shape[0], left : left + image.shape[1]] = image if image.ndim == 3 else image[..., None]
+    return picture

@@ -9,7 +9,7 @@ import polars as pl
 from curation.pixels import decode
 from curation.project import Project
 from curation.shards import Place, ShardReader
-from synthesis.training_set import make_square
+from synthesis.training_set import make_square, middle_square
 
 
 def read_masks(project: Project, rows: pl.DataFrame, size_px: int) -> npt.NDArray[np.uint8] | None:
@@ -22,11 +22,15 @@ def read_masks(project: Project, rows: pl.DataFrame, size_px: int) -> npt.NDArra
     """
     if rows["label_map_offset"].is_null().all():
         return None
-    masks = np.zeros((rows.height, size_px, size_px), np.uint8)
-    places = rows.select("shard", "label_map_offset", "label_map_size_bytes")
+    empty = np.zeros((size_px, size_px), np.uint8)
+    return np.stack([empty if mask is None else make_square(255 * mask, size_px, 1) >= 128 for mask in read_squares(project, rows)]).astype(np.uint8)
+
+
+def read_squares(project: Project, rows: pl.DataFrame) -> list[npt.NDArray[np.uint8] | None]:
+    """Return the same at the stored size, `(M, M)` of the middle square of each image; None where there is no map, or nothing in it."""
+    masks: list[npt.NDArray[np.uint8] | None] = []
     with ShardReader(*project.shard_folders()) as shards:
-        for number, (shard, offset, size) in enumerate(places.iter_rows()):
-            if offset is not None:
-                labelled = decode(shards.read(Place(shard, offset, size)), ".nii.gz")[0] != 0
-                masks[number] = make_square(255 * labelled.astype(np.uint8), size_px, 1) >= 128
+        for shard, offset, size in rows.select("shard", "label_map_offset", "label_map_size_bytes").iter_rows():
+            mask = None if offset is None else middle_square(decode(shards.read(Place(shard, offset, size)), ".nii.gz")[0] != 0).astype(np.uint8)
+            masks.append(mask if mask is not None and mask.any() else None)
     return masks

@@ -11,19 +11,18 @@ import polars as pl
 
 from curation.errors import UsageError
 from curation.manifest import read_manifest, write_bytes
-from curation.pixels import Pixels, encode_png
+from curation.pixels import encode_png
 from curation.progress import Progress, silent
 from curation.project import Project
 from synthesis.candidates import DRAWN_WITH
 from synthesis.conditions import LABEL
-from synthesis.drawing import describe_machine
+from synthesis.drawing import describe_machine, give_parents
 from synthesis.engines.engine import Engine, Wanted
 from synthesis.engines.loading import load_engine
 from synthesis.finishing import finish
 from synthesis.generator import generator_sha256
 from synthesis.network import torch_threads
 from synthesis.recipe import GeneratorSettings, SamplingSettings
-from synthesis.training_set import read_images
 from synthesis.volumes import as_picture
 
 
@@ -106,7 +105,7 @@ def _find_generator(project: Project, sha256: str) -> Path:
 
 
 def _with_parent(project: Project, rows: pl.DataFrame, row: dict[str, Any], wish: Wanted, engine: Engine) -> Wanted:
-    """Return the wish with the parent that the row names, as the generator saw it.
+    """Return the wish with the parent that the row names.
 
     Raises:
         UsageError: the parent is not in the working manifest any more.
@@ -116,12 +115,11 @@ def _with_parent(project: Project, rows: pl.DataFrame, row: dict[str, Any], wish
     found = rows.filter(pl.col("image_id").is_in(row["parents"]))
     if found.is_empty():
         raise UsageError("the real image that this one was made from is not in the working manifest any more, so it cannot be made again")
-    parent: Pixels = read_images(project, found.head(1), row["rows"], row["channels"])[0]
-    return wish._replace(parent=parent, parent_id=found["image_id"][0])
+    return give_parents(project, found, [wish], [found["image_id"][0]])[0]
 
 
 def _explain(recorded: dict[str, str], here: dict[str, str]) -> str:
     """Return a sentence on why an image came out different."""
     differ = [f"{name} {recorded[name]} then, {here[name]} now" for name in here if name in recorded and name != "threads" and recorded[name] != here[name]]
-    reason = "; ".join(differ) if differ else "nothing that is on record differs, so the generator or the row was changed"
+    reason = "; ".join(differ) if differ else "nothing that is on record differs, so the generator, the row or its parent was changed"
     return f"the image came out different from its row ({reason}): replay it where it was made"

@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from curation.pixels import Pixels
 from curation.project import Project
 from synthesis.candidates import Drawn
 from synthesis.recipe import RewardSettings, SynthesisSettings
 from synthesis.remembering import Embed
 from synthesis.requests import Request
 from synthesis.reward import Forecast, Judged, RewardModel, RewardQuality, fit_anchor, fit_reward
-from synthesis.training_set import TrainingSet, read_images
+from synthesis.training_set import TrainingSet, load_images
 from synthesis.verdict_trend import ExpertVerdict, GeneratorVerdicts, trend_of_verdicts
 
 SCREEN = "reward"
@@ -160,10 +159,10 @@ def _judged_rows(rows: pl.DataFrame, train: TrainingSet, verdicts: Sequence[Expe
 
 
 def _judged(project: Project, told: pl.DataFrame, train: TrainingSet, verdicts: Sequence[ExpertVerdict], embed: Embed, settings: SynthesisSettings) -> Judged:
-    """Return the judged images with their features, at the size of the train images."""
+    """Return the judged images with their features, each looked at as the train images are."""
     by_image = {one.image_id: one for one in verdicts}
     said = [by_image[image_id] for image_id in told["image_id"]]
-    images: list[Pixels] = read_images(project, told, settings.generator.size_px, 3 if train.images[0].ndim == 3 else 1, settings.generator.volume.slices)
+    images = load_images(project, told, settings.generator, train.channels).images
     reasons = tuple((one.reasons or (NO_REASON,)) if one.rejected else () for one in said)
     generators = tuple(told["generator_sha256"].fill_null("unknown"))
     return Judged(embed(images), tuple(told["label"]), np.array([one.rejected for one in said], dtype=np.bool_), reasons, generators)

@@ -34,7 +34,7 @@ class Shown(NamedTuple):
     """Images to screen with, or to be screened, in one order.
 
     Attributes:
-        images: `(S, S)` or `(S, S, 3)` uint8 of one shape; of volumes, pictures.
+        images: `(H, W)` or all `(H, W, 3)` uint8; of volumes, pictures.
         conditions: one an image, each with `label`.
         groups: patient of each; of a synthetic image what it hangs together with: its parent's patient, else a name of its own.
         image_ids: of each; synthetic images have none yet.
@@ -88,7 +88,7 @@ def screen_candidates(
     Args:
         train: what the generator learned from.
         held_out: val images; nothing is fitted on them.
-        drawn: candidates, as large as the train images.
+        drawn: candidates, as large as the train images: drawn squares beside squares, changed images beside images as they are stored.
         embed: called once.
         settings: thresholds.
     """
@@ -108,7 +108,7 @@ def screen(train: Shown, held_out: Shown, drawn: Shown, embed: Embed, settings: 
         train: what the generator learned from; everything is fitted on it. Every wanted class is in it.
         held_out: real images of other patients, to count on.
         drawn: candidates.
-        embed: called once, with train, val, planted and drawn images of one size.
+        embed: called once, with train, val, planted and drawn images.
         settings: thresholds.
     """
     classes = sorted(set(drawn.labels))

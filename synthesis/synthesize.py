@@ -20,7 +20,7 @@ from curation.progress import Progress, silent
 from curation.project import Project
 from synthesis.candidates import Drawn, Provenance, next_seed, store_candidates
 from synthesis.conditions import LABEL
-from synthesis.drawing import describe_machine, make_wishes
+from synthesis.drawing import choose_parents, describe_machine, give_parents, make_wishes
 from synthesis.engines.engine import Engine, GeneratorReport, Wanted
 from synthesis.engines.loading import open_engine
 from synthesis.fidelity import ClassFidelity, measure_round
@@ -36,9 +36,9 @@ from synthesis.requests import Request, asks_for_synthesis, plan_requests
 from synthesis.rewarding import RewardReport, learn_reward
 from synthesis.screening import HELD_OUT_IMAGES, Embed, ScreenPower, screen_candidates
 from synthesis.strips import draw_strip
-from synthesis.training_set import TrainingSet, hash_rows, most_common, read_images, usable_rows, write_training_rows
+from synthesis.training_set import TrainingSet, hash_rows, load_images, most_common, to_levels, usable_rows, write_training_rows
 from synthesis.verdict_trend import ExpertVerdict
-from synthesis.volumes import as_picture, read_volumes
+from synthesis.volumes import as_picture
 
 LEAST_CLASSES = 2
 
@@ -163,8 +163,10 @@ def _make_candidates(here: _Round, requests: list[Request], embed: Embed, tell: 
     reward = learn_reward(project, rows, train, here.verdicts, embed, settings)
     sampling = time.monotonic()
     first_seed = next_seed(rows, trained.generator_sha256, settings)
-    wanted = make_wishes(reward.more(requests), first_seed, train, needs_parents=here.engine.needs_parents)
-    drawn = reward.keep_best(_show(here.engine.sample(wanted, tell), wanted, settings), embed)
+    wanted = make_wishes(reward.more(requests), first_seed)
+    if here.engine.needs_parents:
+        wanted = give_parents(project, train.rows, wanted, choose_parents(wanted, train))
+    drawn = reward.keep_best(_show(here.engine.sample(wanted, tell), wanted, train), embed)
     seconds_sampling = time.monotonic() - sampling
     tell(0, 1, "screening candidates")
     held_out = load_training_set(project, usable_rows(rows, settings.task, "val"), settings, train)
@@ -256,20 +258,15 @@ def _reason_to_skip(settings: SynthesisSettings, usable: pl.DataFrame, gaps: pl.
 def load_training_set(project: Project, rows: pl.DataFrame, settings: SynthesisSettings, like: TrainingSet | None = None) -> TrainingSet:
     """Return rows with their images; with `like`, of its classes and channels only, and as many as measuring the screens needs."""
     if like is None:
-        channels = int(most_common(rows, "channels"))
-    else:
-        channels = 3 if like.images[0].ndim == 3 else 1
-        rows = rows.filter(pl.col("label").is_in(like.classes))
-        rows = rows.gather_every(max(1, -(-rows.height // HELD_OUT_IMAGES)))
-    if settings.generator.engine == "volume":
-        volumes = read_volumes(project, rows, settings.generator.volume.slices, settings.generator.size_px)
-        return TrainingSet(rows, [as_picture(volume) for volume in volumes], tuple(sorted(set(rows["label"]))), volumes)
-    return TrainingSet(rows, read_images(project, rows, settings.generator.size_px, channels), tuple(sorted(set(rows["label"]))))
+        return load_images(project, rows, settings.generator, int(most_common(rows, "channels")))
+    rows = rows.filter(pl.col("label").is_in(like.classes))
+    return load_images(project, rows.gather_every(max(1, -(-rows.height // HELD_OUT_IMAGES))), settings.generator, like.channels)
 
 
-def _show(made: list[Pixels], wanted: list[Wanted], settings: SynthesisSettings) -> Drawn:
+def _show(made: list[Pixels], wanted: list[Wanted], train: TrainingSet) -> Drawn:
     """Return what was drawn with what screens and people look at."""
-    return Drawn([as_picture(volume) for volume in made], wanted, made) if settings.generator.engine == "volume" else Drawn(made, wanted)
+    is_volume = train.rows["ndim"][0] == 3
+    return Drawn([as_picture(each) if is_volume else to_levels(each, train.channels) for each in made], wanted, made)
 
 
 def _train(project: Project, train: TrainingSet, folder: Path, settings: SynthesisSettings, progress: Progress) -> tuple[Engine, GeneratorReport]:
@@ -294,14 +291,16 @@ def _write_strips(here: _Round, drawn: Drawn, first_seed: int) -> dict[str, str]
 
 
 def _picture(train: TrainingSet, drawn: Drawn, passed: list[bool]) -> Pixels:
-    """Return real images above candidates, class by class; those that failed a screen are darkened."""
-    real: dict[str, list[Pixels]] = {}
-    made: dict[str, list[Pixels]] = {}
-    for image, label in zip(train.images, train.labels, strict=True):
-        real.setdefault(label, []).append(image)
-    for image, label, good in zip(drawn.images, drawn.labels, passed, strict=True):
-        made.setdefault(label, []).append(image if good else image // 3)
-    return draw_grid(real, made)
+    """Return real images above candidates, class by class, changed images below their parents; those that failed a screen are darkened."""
+    made = [image if good else image // 3 for image, good in zip(drawn.images, passed, strict=True)]
+    changed = [to_levels(wish.parent, train.channels) for wish in drawn.wanted if wish.parent is not None]
+    parents = _of_classes(changed, drawn.labels) if changed else None
+    return draw_grid(_of_classes(train.images, train.labels), _of_classes(made, drawn.labels), parents)
+
+
+def _of_classes(images: Sequence[Pixels], labels: Sequence[str]) -> dict[str, list[Pixels]]:
+    """Return the images of each class."""
+    return {label: [image for image, found in zip(images, labels, strict=True) if found == label] for label in sorted(set(labels))}
 
 
 def _inside(project: Project, path: Path) -> str:

@@ -1,10 +1,11 @@
-"""What a generator learns from: labelled train images of real patients of one task, as small squares."""
+"""What a generator learns from: labelled train images of real patients of one task, as small squares; and the same images as screens look at them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from curation.project import Project
 from curation.shards import Place, ShardReader
 from synthesis.conditions import row_conditions
 from synthesis.engines.engine import Examples
+from synthesis.recipe import GeneratorSettings
 from synthesis.volumes import as_picture, read_volumes
 
 RECORD_NAME = "training_rows.json"
@@ -33,20 +35,29 @@ class TrainingSet:
 
     Attributes:
         rows: of the manifest, sorted by `image_id`.
-        images: `(S, S)` or `(S, S, 3)` uint8; of volumes, pictures of some slices.
-        classes: sorted labels.
-        volumes: `(N, D, S, S)` uint8, where the rows are volumes.
+        images: what candidates are compared with, all gray or all RGB, uint8: squares as large as the generator draws; where it changes real images,
+            these images as large as they are stored; of volumes, pictures of some slices.
+        lessons: `(N, S, S)` or `(N, S, S, 3)` uint8, of volumes `(N, D, S, S)`: what the generator learns from.
     """
 
     rows: pl.DataFrame
     images: list[Pixels]
-    classes: tuple[str, ...]
-    volumes: npt.NDArray[np.uint8] | None = None
+    lessons: npt.NDArray[np.uint8]
 
     @property
     def labels(self) -> list[str]:
         """Label of each image."""
         return self.rows["label"].to_list()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Sorted labels."""
+        return tuple(sorted(set(self.labels)))
+
+    @property
+    def channels(self) -> int:
+        """1 or 3, of the images."""
+        return 3 if self.images[0].ndim == 3 else 1
 
     @property
     def groups(self) -> list[str]:
@@ -60,8 +71,7 @@ class TrainingSet:
 
     def examples(self, columns: tuple[str, ...] = ()) -> Examples:
         """Return what an engine learns from; `columns` are told beside the label."""
-        images = np.stack(self.images) if self.volumes is None else self.volumes
-        return Examples(images, row_conditions(self.rows, columns), tuple(self.rows["image_id"]), tuple(self.groups))
+        return Examples(self.lessons, row_conditions(self.rows, columns), tuple(self.rows["image_id"]), tuple(self.groups))
 
 
 def usable_rows(rows: pl.DataFrame, task: str, split: str) -> pl.DataFrame:
@@ -82,37 +92,75 @@ def hash_rows(rows: pl.DataFrame) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def read_images(project: Project, rows: pl.DataFrame, size_px: int, channels: int, slices: int = 16) -> list[Pixels]:
-    """Return the stored images as squares of `size_px` with 1 or 3 channels, in the order of the rows; of volumes pictures of `slices` slices or fewer."""
-    if rows.height and rows["ndim"][0] == 3:
-        return [as_picture(volume) for volume in read_volumes(project, rows, slices, size_px)]
-    images = []
+def load_images(project: Project, rows: pl.DataFrame, generator: GeneratorSettings, channels: int) -> TrainingSet:
+    """Return rows of one task with their images, in the order of the rows.
+
+    Args:
+        project: its shards hold them.
+        rows: real or synthetic.
+        generator: its engine and size say what is learned from and what is looked at.
+        channels: 1 or 3.
+    """
+    size_px = generator.size_px
+    if generator.engine == "volume":
+        volumes = read_volumes(project, rows, generator.volume.slices, size_px)
+        return TrainingSet(rows, [as_picture(volume) for volume in volumes], volumes)
+    images, squares = [], []
+    for stored in read_stored(project, rows):
+        squares.append(make_square(stored, size_px, channels))
+        images.append(to_levels(stored, channels) if generator.engine == "inpainting" else squares[-1])
+    shape = (0, size_px, size_px, 3) if channels == 3 else (0, size_px, size_px)
+    return TrainingSet(rows, images, np.stack(squares) if squares else np.empty(shape, np.uint8))
+
+
+def read_stored(project: Project, rows: pl.DataFrame) -> Iterator[Pixels]:
+    """Yield the images as they are stored, in the order of the rows."""
     with ShardReader(*project.shard_folders()) as shards:
         for shard, offset, size, suffix in rows.select("shard", "offset", "size_bytes", "suffix").iter_rows():
-            images.append(make_square(decode(shards.read(Place(shard, offset, size)), suffix), size_px, channels))
-    return images
+            yield decode(shards.read(Place(shard, offset, size)), suffix)
 
 
 def make_square(image: Pixels, size_px: int, channels: int) -> Pixels:
-    """Return the middle square of a uint8 or uint16 image, `(S, S)` or `(S, S, 3)` uint8, shrunk by averaging areas.
+    """Return the middle square of a uint8 or uint16 image, `(S, S)` or `(S, S, 3)` uint8, shrunk by averaging areas."""
+    return to_levels(shrink_square(image, size_px), channels)
 
-    16-bit images are scaled to 8 bits by their own 0.5 and 99.5 percentile, since few of them use the whole range.
-    """
+
+def shrink_square(image: Pixels, size_px: int) -> Pixels:
+    """Return the middle square of an image with `size_px` pixels a side, its values as they are."""
     import cv2
 
+    square = middle_square(image)
+    shrinks = square.shape[0] >= size_px
+    return np.asarray(cv2.resize(square, (size_px, size_px), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
+
+
+def middle_square(image: Pixels) -> Pixels:
+    """Return the middle square of an image, a view."""
     side = min(image.shape[:2])
     top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
-    square = image[top : top + side, left : left + side]
-    small = cv2.resize(square, (size_px, size_px), interpolation=cv2.INTER_AREA if side >= size_px else cv2.INTER_LINEAR)
-    if small.dtype == np.uint16:
-        values = small.astype(np.float32)
-        low, high = np.percentile(values, (0.5, 99.5))
-        small = np.clip(np.rint((values - low) * (255 / max(1.0, high - low))), 0, 255).astype(np.uint8)
-    if small.ndim == 2 and channels == 3:
-        return np.repeat(small[..., None], 3, axis=2)
-    if small.ndim == 3 and channels == 1:
-        return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
-    return np.asarray(small)
+    return image[top : top + side, left : left + side]
+
+
+def to_levels(image: Pixels, channels: int) -> Pixels:
+    """Return an image of any size as `(H, W)` or `(H, W, 3)` uint8 gray levels; 16 bits are stretched from their `gray_range`."""
+    import cv2
+
+    if image.dtype == np.uint16:
+        low, high = gray_range(image)
+        image = np.clip(np.rint((image.astype(np.float32) - low) * (255 / (high - low))), 0, 255).astype(np.uint8)
+    if image.ndim == 2 and channels == 3:
+        return np.repeat(image[..., None], 3, axis=2)
+    if image.ndim == 3 and channels == 1:
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+    return np.asarray(image)
+
+
+def gray_range(image: Pixels) -> tuple[float, float]:
+    """Return the values that become 0 and 255: of 16 bits the image's own 0.5 and 99.5 percentile, since few images use the whole range."""
+    if image.dtype != np.uint16:
+        return 0.0, 255.0
+    low, high = np.percentile(image.astype(np.float32), (0.5, 99.5))
+    return float(low), float(max(low + 1.0, high))
 
 
 def most_common(rows: pl.DataFrame, column: str) -> Any:

@@ -2,7 +2,7 @@
 
 A real image gets noise (SDEdit, Meng et al., 2022) and is denoised twice from the same noise: once with the wanted condition and once with its own. What both
 have in common, the network's blur and grain included, cancels in their difference. The difference, smoothed and kept to a mask, is enlarged and added to the
-image at its own resolution. So the texture, in which generated images give themselves away, stays that of a real image.
+image as it is stored. So the texture, in which generated images give themselves away, stays that of a real image.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from synthesis.generator import Trained
 from synthesis.network import SCHEDULE
 from synthesis.recipe import EditSettings, SamplingSettings
 from synthesis.sampling import seed_noise
-from synthesis.training_set import make_square
+from synthesis.training_set import gray_range, make_square, middle_square, shrink_square, to_levels
 
 Floats = npt.NDArray[np.float32]
 
@@ -63,11 +63,11 @@ def open_denoiser(trained: Trained) -> Denoiser:
 def edit_parents(
     denoiser: Denoiser, wanted: Sequence[Wanted], own: Sequence[Condition], edit: EditSettings, sampling: SamplingSettings, progress: Progress = silent
 ) -> list[Pixels]:
-    """Return each wish's parent, changed into what is wanted, at the parent's own resolution; the same wish gives the same pixels at any batch size.
+    """Return each wish's parent, changed into what is wanted, as large as it is; the same wish gives the same pixels at any batch size.
 
     Args:
         denoiser: of a generator in pixels that saw the wanted classes and those of the parents.
-        wanted: wishes with `parent`, `(H, W)` or `(H, W, 3)`, a real train image of another class. Without a mask one is made as `edit.mask` says.
+        wanted: wishes with `parent`, a real train image of another class. Without a mask one is made as `edit.mask` says.
         own: what each parent shows.
         edit: strength, smoothing, mask.
         sampling: steps of a whole denoising, of which the share `edit.strength` is done; guidance.
@@ -81,7 +81,7 @@ def edit_parents(
     for start in range(0, len(wanted), EDITED_IMAGES):
         chunk, chunk_own = wanted[start : start + EDITED_IMAGES], own[start : start + EDITED_IMAGES]
         changes = _changes(denoiser, chunk, chunk_own, edit.strength, sampling)
-        edited += [apply_change(square_parent(wish), change, mask_of(wish, edit), edit) for wish, change in zip(chunk, changes, strict=True)]
+        edited += [apply_change(parent_of(wish), change, mask_of(wish, edit), edit) for wish, change in zip(chunk, changes, strict=True)]
         progress(len(edited), len(wanted), "editing parents")
     return edited
 
@@ -97,20 +97,23 @@ def check_parents(wanted: Sequence[Wanted], own: Sequence[Condition]) -> None:
             raise UsageError(f"a parent shows {shown['label']!r} already, which is what is wanted: choose parents of other classes")
 
 
-def square_parent(wish: Wanted) -> Pixels:
-    """Return the middle square of a wish's parent at its own resolution, 8-bit."""
+def parent_of(wish: Wanted) -> Pixels:
+    """Return the parent of a wish that was checked to have one."""
     assert wish.parent is not None
-    return make_square(wish.parent, min(wish.parent.shape[:2]), 3 if wish.parent.ndim == 3 else 1)
+    return wish.parent
 
 
 def mask_of(wish: Wanted, edit: EditSettings) -> Mask:
-    """Return the wish's mask, or one for its parent; as large as either."""
-    return wish.mask if wish.mask is not None else make_mask(square_parent(wish), edit.mask, wish.seed)
+    """Return the wish's mask, or one for the middle square of its parent."""
+    if wish.mask is not None:
+        return wish.mask
+    square = middle_square(parent_of(wish))
+    return make_mask(to_levels(square, 3 if square.ndim == 3 else 1), edit.mask, wish.seed)
 
 
 def stack_parents(wanted: Sequence[Wanted], size_px: int, channels: int) -> Floats:
-    """Return `(N, C, S, S)` float32 in [-1, 1]: the parents as the network sees them."""
-    small = np.stack([np.atleast_3d(make_square(square_parent(wish), size_px, channels)) for wish in wanted])
+    """Return `(N, C, S, S)` float32 in [-1, 1]: the parents as the network sees them, which is as it saw them when it learned."""
+    small = np.stack([np.atleast_3d(make_square(parent_of(wish), size_px, channels)) for wish in wanted])
     return np.asarray(small.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1, np.float32)
 
 
@@ -156,22 +159,26 @@ def denoise_from(denoiser: Denoiser, images: Any, noise: Any, codes: Any, streng
 
 
 def apply_change(parent: Pixels, change: Floats, mask: Mask, edit: EditSettings) -> Pixels:
-    """Return the parent plus the smoothed change inside the mask; outside it every pixel is the parent's.
+    """Return the parent plus the smoothed change inside the mask; outside it, and outside the middle square, every pixel is the parent's.
 
     Args:
-        parent: `(H, H)` or `(H, H, 3)` uint8.
-        change: `(S, S, C)` gray levels; enlarged to the parent's size.
-        mask: `(M, M)` uint8, 1 where the parent may change; resized to the parent's size.
+        parent: `(H, W)` uint8 or uint16, or `(H, W, 3)` uint8.
+        change: `(S, S, C)` gray levels of the middle square as the network sees it; enlarged, and stretched to the values of 16 bits.
+        mask: `(M, M)` uint8 of the middle square, 1 where the parent may change; resized.
         edit: standard deviation of the smoothing, in pixels of the change, and width of the mask's soft rim, in pixels of the change.
     """
     import cv2
     from scipy import ndimage
 
-    side, scale = parent.shape[0], parent.shape[0] / change.shape[0]
+    made = parent.copy()
+    square = middle_square(made)
+    side, scale = square.shape[0], square.shape[0] / change.shape[0]
     smooth = ndimage.gaussian_filter(change, (edit.lowpass_px, edit.lowpass_px, 0))
     large = cv2.resize(smooth, (side, side), interpolation=cv2.INTER_CUBIC if scale >= 1 else cv2.INTER_AREA).reshape(side, side, -1)
-    share = soften(resize_mask(mask, side), edit.rim_px * scale)
-    if parent.ndim == 2:
+    if square.ndim == 2:
         large = large.mean(axis=2, keepdims=True)
-    changed = np.rint(np.atleast_3d(parent).astype(np.float32) + share[..., None] * large)
-    return np.asarray(np.clip(changed, 0, 255), np.uint8).reshape(parent.shape)
+    low, high = gray_range(shrink_square(parent, change.shape[0]))
+    share = soften(resize_mask(mask, side), edit.rim_px * scale)[..., None] * ((high - low) / 255)
+    changed = np.rint(np.atleast_3d(square).astype(np.float32) + share * large)
+    square[...] = np.clip(changed, 0, np.iinfo(square.dtype).max).astype(square.dtype).reshape(square.shape)
+    return made

@@ -47,9 +47,9 @@ class Wanted(NamedTuple):
     Attributes:
         condition: what it should show.
         seed: of its noise, from 0.
-        parent: real train image of another class, for engines that change one; shaped as the examples.
+        parent: real train image of another class, for engines that change one, as it is stored: `(H, W)` uint8 or uint16, or `(H, W, 3)` uint8.
         parent_id: its `image_id`.
-        mask: `(S, S)` uint8, 1 where the parent may be changed; None lets the engine choose.
+        mask: `(M, M)` uint8 of the parent's middle square, 1 where it may be changed; None lets the engine choose.
     """
 
     condition: Condition
@@ -98,7 +98,7 @@ class Engine(Protocol):
         ...
 
     def sample(self, wanted: Sequence[Wanted], progress: Progress) -> list[Pixels]:
-        """Return one image a wish, shaped as the examples: the same pixels for the same wish, whatever else is wanted and at any batch size."""
+        """Return one image a wish, shaped as the examples or as its parent: the same pixels for the same wish, whatever else is wanted, at any batch size."""
         ...
 
     def save(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Putting a rare finding into a real image of a common class. Pixels outside the mask stay the parent's.
+"""Putting a rare finding into a real image of a common class, which keeps its size. Pixels outside the mask stay the parent's.
 
 Two methods. `fill`: the network sees the noisy image, the image with its finding cut out, and the mask (Saharia et al., Palette, 2022), so it learns to draw a
 finding of a class into given surroundings. `edit`: a network without a mask changes the parent as `synthesis.engines.editing` says.
@@ -15,8 +15,7 @@ import numpy.typing as npt
 
 from curation.errors import UsageError
 from curation.pixels import Pixels
-from synthesis.checkpoint import Tensors
-from synthesis.engines.editing import apply_change, check_parents, edit_parents, mask_of, open_denoiser, stack_parents
+from synthesis.engines.editing import apply_change, check_parents, edit_parents, mask_of, open_denoiser, parent_of, stack_parents
 from synthesis.engines.engine import Condition, Examples, Wanted
 from synthesis.engines.masks import Mask, make_mask, resize_mask
 from synthesis.engines.pixel import PixelDiffusion
@@ -26,7 +25,6 @@ from synthesis.sampling import draw_images
 from synthesis.training import Lessons
 
 Floats = npt.NDArray[np.float32]
-MAPS = "label_maps"
 
 
 class InpaintingDiffusion(PixelDiffusion):
@@ -35,14 +33,13 @@ class InpaintingDiffusion(PixelDiffusion):
     needs_parents: ClassVar[bool] = True
 
     def make_course(self, examples: Examples) -> Course:
-        """Return what is trained; the generator keeps which images it learned from, what they show and their label maps: only these may be parents.
+        """Return what is trained; the generator keeps which images it learned from and what they show: only these may be parents.
 
         Raises:
             UsageError: the images are not of the recipe's size.
         """
         parents = dict(zip(examples.image_ids, examples.conditions, strict=True))
-        masked, maps = _pack_masks(examples)
-        course = replace(super().make_course(examples), more={"parents": parents, "masked": masked}, frozen=maps)
+        course = replace(super().make_course(examples), more={"parents": parents})
         if self.settings.inpainting.method == "edit":
             return course
         return replace(course, lessons=_with_surroundings(course.lessons, lesson_masks(examples, self.settings.inpainting)), preview=None)
@@ -55,10 +52,9 @@ class InpaintingDiffusion(PixelDiffusion):
         """
         own, settings = _own_conditions(trained, wanted), trained.settings.inpainting
         check_parents(wanted, own)
-        masked = [_with_label_map(trained, wish) for wish in wanted]
         if settings.method == "edit":
-            return edit_parents(open_denoiser(trained), masked, own, settings, self.sampling)
-        return self._fill(trained, masked, settings)
+            return edit_parents(open_denoiser(trained), wanted, own, settings, self.sampling)
+        return self._fill(trained, wanted, settings)
 
     def _fill(self, trained: Trained, wanted: Sequence[Wanted], settings: InpaintingSettings) -> list[Pixels]:
         """Return parents with what the network drew inside their masks."""
@@ -72,7 +68,7 @@ class InpaintingDiffusion(PixelDiffusion):
         drawn = draw_images(trained.network, codes, nulls, seeds, shape, self.sampling, trained.settings.precision, context).numpy()
         changes = ((np.clip(drawn, -1, 1) - parents) * 127.5).transpose(0, 2, 3, 1)
         exact = settings.model_copy(update={"lowpass_px": 0.0})
-        return [apply_change(np.asarray(wish.parent), change, mask, exact) for wish, change, mask in zip(wanted, changes, masks, strict=True)]
+        return [apply_change(parent_of(wish), change, mask, exact) for wish, change, mask in zip(wanted, changes, masks, strict=True)]
 
 
 def _own_conditions(trained: Trained, wanted: Sequence[Wanted]) -> list[Condition]:
@@ -85,25 +81,6 @@ def _own_conditions(trained: Trained, wanted: Sequence[Wanted]) -> list[Conditio
     if any(wish.parent_id not in known for wish in wanted):
         raise UsageError("a parent is not among the train images that this generator learned from: it may be of val or test; choose parents from train")
     return [known[str(wish.parent_id)] for wish in wanted]
-
-
-def _pack_masks(examples: Examples) -> tuple[list[str], Tensors]:
-    """Return the ids of the images with a label map, and the maps, eight pixels a byte."""
-    import torch
-
-    if examples.masks is None or not examples.masks.any():
-        return [], {}
-    has_map = examples.masks.reshape(len(examples.masks), -1).max(axis=1) > 0
-    ids = [image_id for image_id, has in zip(examples.image_ids, has_map, strict=True) if has]
-    return ids, {MAPS: torch.from_numpy(np.packbits(examples.masks[has_map], axis=2))}
-
-
-def _with_label_map(trained: Trained, wish: Wanted) -> Wanted:
-    """Return a wish that asks for no mask of its own with the label map of its parent, where there is one."""
-    if wish.mask is not None or wish.parent_id not in trained.about["masked"]:
-        return wish
-    bits = trained.frozen[MAPS][trained.about["masked"].index(wish.parent_id)].numpy()
-    return wish._replace(mask=np.unpackbits(bits, axis=1, count=trained.settings.size_px))
 
 
 def _with_surroundings(lessons: Lessons, masks: npt.NDArray[np.uint8]) -> Lessons:

@@ -26,7 +26,7 @@ LEAST_SHARE = 0.3
 
 
 def symmetries(image: Any) -> list[Any]:
-    """Return the eight images that mirroring and quarter turns make of a square one, `(S, S)` or `(S, S, C)`."""
+    """Return the eight images that mirroring and quarter turns make of one, `(H, W)` or `(H, W, C)`."""
     turned = [np.rot90(image, quarter) for quarter in range(4)]
     return [np.ascontiguousarray(each) for one in turned for each in (one, one[:, ::-1])]
 

@@ -40,7 +40,10 @@ class Artefacts:
 def compare_artefacts(
     real: Sequence[Pixels], synthetic: Sequence[Pixels], real_groups: Sequence[str], synthetic_groups: Sequence[str] | None = None
 ) -> Artefacts:
-    """Return how synthetic images of a class differ from real ones, all `(S, S)` or `(S, S, 3)` uint8; at least one of each."""
+    """Return how synthetic images of a class differ from real ones, all `(H, W)` or all `(H, W, 3)` uint8; at least one of each.
+
+    Every number depends on the size of a pixel: it names a source only when both kinds are as large as each other.
+    """
     made = [f"synthetic {place}" for place in range(len(synthetic))] if synthetic_groups is None else list(synthetic_groups)
     groups, is_made = np.array([*real_groups, *made]), np.repeat([False, True], [len(real), len(synthetic)])
     measured = _measure([*real, *synthetic])
@@ -71,7 +74,7 @@ def _turned(values: list[Values], is_made: npt.NDArray[np.bool_], groups: npt.ND
 
 
 def _gray(image: Pixels) -> Values:
-    """Return `(S, S)` float64 gray levels."""
+    """Return `(H, W)` float64 gray levels."""
     return np.asarray(image.mean(axis=2) if image.ndim == 3 else image, np.float64)
 
 

@@ -4,6 +4,7 @@
 `aligned`: the best match of a part of the image inside a train image, over symmetries, sizes, places and small turns; it sees crops and turned copies.
 `blend`: what is left of the image when two train images are mixed; it sees averages of patients. The last two are searched for among the train images that
 the first ones and a plain comparison of details put nearest (the shortlist), since a search through all of them would take hours.
+Every image is compared at 32 × 32 px; one that is not square is squeezed.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def unit(features: Floats) -> Floats:
 
 
 def standardise(image: Pixels) -> Floats:
-    """Return an image as a `(32 · 32 · C,)` float32 vector that brightness and contrast do not change.
+    """Return an image of any size as a `(32 · 32 · C,)` float32 vector that brightness and contrast do not change.
 
     Each channel's mean is taken away, all are divided by their common standard deviation (at least one gray level), so the
     RMS difference of two vectors is sqrt(2 (1 - correlation)): 0 for a copy, 1.41 for unrelated images.
@@ -103,7 +104,7 @@ def measure(images: Sequence[Pixels], features: Floats, references: References, 
     """Return how near each image is to the references; with `groups`, never to those of its own group.
 
     Args:
-        images: `(S, S)` or `(S, S, 3)` uint8.
+        images: `(H, W)` or `(H, W, 3)` uint8.
         features: `(M, F)` embeddings of them.
         references: of as many channels.
         groups: patient of each image.

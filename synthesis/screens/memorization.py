@@ -48,7 +48,7 @@ class MemorizationScreen:
         """Return `passed`, each distance beside its threshold for the image's class, and the position of the nearest train image.
 
         Args:
-            images: `(S, S)` or `(S, S, 3)` uint8.
+            images: `(H, W)` or `(H, W, 3)` uint8.
             features: `(M, F)` embeddings.
             labels: class that each image stands for; one that train lacks gets the threshold of all classes.
             groups: patient that an image was openly made from, with whom it is not compared: its parent is on record, and it should look like it.
@@ -77,7 +77,7 @@ def fit_memorization(images: Sequence[Pixels], features: Floats, groups: Sequenc
     """Return the screen for these train images.
 
     Args:
-        images: train images, `(S, S)` or `(S, S, 3)` uint8, all of one shape.
+        images: train images, `(H, W)` or `(H, W, 3)` uint8.
         features: `(N, F)` embeddings of them.
         groups: patient (or group of patients) of each; a group is never compared with itself.
         labels: class of each.

@@ -22,7 +22,7 @@ def plant_copies(images: Sequence[Pixels], groups: Sequence[str], seed: int = 0)
     patient. The last is left out when all images are of one patient.
 
     Args:
-        images: `(S, S)` or `(S, S, 3)` uint8, of one shape.
+        images: `(H, W)` or `(H, W, 3)` uint8; a copy is as large as its image.
         groups: patient of each.
         seed: of places, angles and noise.
     """
@@ -51,18 +51,19 @@ def _gray_levels(values: npt.NDArray[Any]) -> Pixels:
 def _crop(image: Pixels, share: float, random: np.random.Generator) -> Pixels:
     import cv2
 
-    side = image.shape[0]
-    cut = max(1, round(share * side))
-    top, left = (int(random.integers(0, cut + 1)) for _ in range(2))
-    return np.asarray(cv2.resize(image[top : top + side - cut, left : left + side - cut], (side, side), interpolation=cv2.INTER_LINEAR))
+    height, width = image.shape[:2]
+    cuts = [max(1, round(share * side)) for side in (height, width)]
+    top, left = (int(random.integers(0, cut + 1)) for cut in cuts)
+    part = image[top : top + height - cuts[0], left : left + width - cuts[1]]
+    return np.asarray(cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
 def _turn(image: Pixels, degrees: float) -> Pixels:
     import cv2
 
-    side = image.shape[0]
-    matrix = cv2.getRotationMatrix2D(((side - 1) / 2, (side - 1) / 2), degrees, 1.0)
-    return np.asarray(cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101))
+    height, width = image.shape[:2]
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
+    return np.asarray(cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101))
 
 
 def _blur(image: Pixels, sigma_px: float) -> Pixels:
@@ -79,7 +80,10 @@ def _compress(image: Pixels, quality: int) -> Pixels:
 
 
 def _blend(image: Pixels, other: Pixels) -> Pixels:
-    return _gray_levels((image.astype(np.float32) + other.astype(np.float32)) / 2)
+    import cv2
+
+    fitted = cv2.resize(other, image.shape[1::-1], interpolation=cv2.INTER_AREA) if other.shape != image.shape else other
+    return _gray_levels((image.astype(np.float32) + fitted.astype(np.float32)) / 2)
 
 
 def _brighten(image: Pixels, factor: float) -> Pixels:

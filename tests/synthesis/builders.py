@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,19 +86,24 @@ def training_examples(per_class: int = 6, channels: int = 3, **more: tuple[str, 
     return Examples(images if channels == 3 else images[..., 0], conditions, names, names)
 
 
-def a_phantom_project(tmp_path: Path, discs: int = 6, stripes: int = 20, **changes: Any) -> Project:
-    """Return a project (folders and working manifest only) with stored phantoms; one image a patient, every fifth in val, every fifth in test."""
+def a_phantom_project(tmp_path: Path, discs: int = 6, stripes: int = 20, stored: Callable[[Pixels, int], Pixels] | None = None, **changes: Any) -> Project:
+    """Return a project (folders and working manifest only) with phantoms; one image a patient, every fifth in val, every fifth in test.
+
+    `stored` makes of phantom and number what is stored; `changes` are columns of every row.
+    """
     project, records, files = Project(tmp_path / "project"), [], {}
     for number in range(discs + stripes):
         label = "disc" if number < discs else "stripes"
         image = a_phantom(label, number, size_px=32)
+        image = image if stored is None else stored(image, number)
         split = {3: "val", 4: "test"}.get(number % 5, "train")
         own = {"image_id": an_id(number), "patient_id": f"patient{number:013d}", "label": label, "split": split, "pixels_sha256": hash_pixels(image)}
+        own |= {"rows": image.shape[0], "columns": image.shape[1], "dtype": image.dtype.name, "value_unit": f"{8 * image.dtype.itemsize}-bit"}
         records.append(a_record(**{**own, **changes}))
         files[f"{an_id(number)}.png"] = encode_png(image)
     places = write_shards(sorted(files.items()), project.working_shards)
-    stored = [record.model_copy(update=places[f"{record.image_id}.png"]._asdict()) for record in records]
-    write_manifest(to_frame(stored), project.manifest)
+    placed = [record.model_copy(update=places[f"{record.image_id}.png"]._asdict()) for record in records]
+    write_manifest(to_frame(placed), project.manifest)
     return project
 
 

@@ -41,3 +41,10 @@ def test_a_set_that_repeats_itself_is_more_alike() -> None:
     assert repeated > 0.9 > various
     assert mean_similarity(varied, ["one patient"] * 8) is None
     assert mean_similarity([], []) is None
+
+
+def test_images_of_two_sizes_are_compared_by_their_middle() -> None:
+    """An image with a margin beside the same image without one: only the middle counts."""
+    image = a_phantom("disc", 3, size_px=32)
+    wide = np.pad(image, ((0, 0), (8, 8), (0, 0)))
+    assert mean_similarity([image, wide], ["one", "two"]) == 1.0

@@ -59,7 +59,7 @@ def test_what_cannot_be_replayed_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no synthetic image of this id"):
         replay(project, "0" * 32)
     change(project, image_id, seed=1234)
-    with pytest.raises(UsageError, match="the generator or the row was changed"):
+    with pytest.raises(UsageError, match="the generator, the row or its parent was changed"):
         replay(project, image_id)
     asked = json.loads(made["condition"][0])
     asked[DRAWN_WITH]["torch"] = "1.0"

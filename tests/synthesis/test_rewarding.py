@@ -65,7 +65,7 @@ def learn(project: Project, verdicts: Sequence[ExpertVerdict], **changes: Any) -
 def drawn(number: int = 40) -> Drawn:
     """Return new candidates: every second one is bad."""
     images = [a_candidate(1000 + place, is_bad=place % 2 == 1) for place in range(number)]
-    return Drawn(images, [Wanted({"label": "disc"}, place) for place in range(number)])
+    return Drawn(images, [Wanted({"label": "disc"}, place) for place in range(number)], images)
 
 
 def test_what_experts_reject_is_hidden_but_for_an_audit(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from curation.errors import UsageError
 from curation.pixels import Pixels
 from synthesis.recipe import ScreenSettings
 from synthesis.screening import Shown, screen
-from synthesis.screens.planting import plant_artefacts
+from synthesis.screens.planting import COPY_KINDS, plant_artefacts
 from tests.synthesis.builders import CLASSES, a_phantom, embed_phantoms
 
 
@@ -59,6 +59,20 @@ def test_an_edited_image_is_not_its_parents_copy() -> None:
     edited = [TRAIN.images[0]]
     assert not screened(drawn(edited))[0][0]["memorization"]["passed"]
     assert screened(drawn(edited, [TRAIN.groups[0]]))[0][0]["memorization"]["passed"]
+
+
+def test_images_of_different_shapes_are_screened_as_they_are() -> None:
+    """A margin above or beside every other image: copies are found all the same, planted ones too."""
+
+    def padded(part: Shown) -> Shown:
+        width = [((4, 4), (0, 0), (0, 0)) if place % 2 else ((0, 0), (4, 4), (0, 0)) for place in range(len(part.images))]
+        return part._replace(images=[np.pad(image, own, mode="reflect") for image, own in zip(part.images, width, strict=True)])
+
+    asked = padded(drawn([*FRESH.images[:4], *TRAIN.images[:2]]))
+    results, power = screen(padded(TRAIN), padded(HELD_OUT), asked, embed_phantoms, ScreenSettings(planted_images=6, least_power=0.5))
+    assert not any(result["memorization"]["passed"] for result in results[4:])
+    assert power.power > 0.5
+    assert set(power.power_by_kind) == set(COPY_KINDS)
 
 
 def test_a_screen_of_unknown_power_lets_nobody_pass() -> None:

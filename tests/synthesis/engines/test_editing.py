@@ -17,6 +17,7 @@ from synthesis.engines.masks import random_ellipse
 from synthesis.generator import Trained
 from synthesis.network import build_network
 from synthesis.recipe import EditSettings, SamplingSettings
+from synthesis.training_set import gray_range, shrink_square
 from tests.synthesis.builders import a_phantom, tiny_generator
 
 SAMPLING = SamplingSettings(steps=5, guidance_scale=1.5)
@@ -93,7 +94,22 @@ def test_a_gray_parent_stays_gray() -> None:
     parent = a_phantom("stripes", 2, 64, channels=1)[:40]
     gray = Denoiser(knows_levels, LABELS, 1, 16)
     made = edit_parents(gray, [Wanted({"label": "disc"}, 0, parent)], [{"label": "stripes"}], EditSettings(), SAMPLING)
-    assert made[0].shape == (40, 40)
+    assert made[0].shape == (40, 64)
+    assert (made[0][:, :12] == parent[:, :12]).all()
+
+
+def test_a_change_is_stretched_to_sixteen_bits_and_kept_to_the_middle_square() -> None:
+    """Ten gray levels are 10/255 of the range that the network saw as black to white; values of the rest stay to the bit."""
+    parent = np.random.default_rng(0).integers(1000, 5000, (24, 40)).astype(np.uint16)
+    low, high = gray_range(shrink_square(parent, 8))
+    mask = random_ellipse(24, 1)
+    made = apply_change(parent, np.full((8, 8, 1), 10, np.float32), mask, EditSettings(rim_px=0.0))
+    inside = np.zeros(parent.shape, bool)
+    inside[:, 8:32] = mask == 1
+    assert (made[~inside] == parent[~inside]).all()
+    assert np.abs(made[inside].astype(float) - parent[inside] - 10 * (high - low) / 255).max() <= 0.5
+    whole = apply_change(parent, np.full((8, 8, 1), -255, np.float32), np.ones((24, 24), np.uint8), EditSettings())
+    assert (made.dtype, whole.min(), (whole[:, :8] == parent[:, :8]).all()) == (np.uint16, 0, True)
 
 
 def test_wrong_parents_are_refused() -> None:

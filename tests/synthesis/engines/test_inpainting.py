@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
-import polars as pl
 import pytest
 
 from curation.errors import UsageError
 from curation.manifest import read_manifest
+from curation.pixels import Pixels
 from curation.progress import silent
+from curation.project import Project
 from synthesis.engines.engine import Examples, Wanted
 from synthesis.engines.inpainting import InpaintingDiffusion, cut_out, lesson_masks
 from synthesis.engines.loading import load_engine
@@ -19,6 +21,7 @@ from synthesis.engines.masks import random_ellipse
 from synthesis.recipe import GeneratorSettings, InpaintingSettings, SamplingSettings
 from synthesis.replay import replay
 from synthesis.synthesize import synthesize
+from synthesis.training_set import load_images, read_stored, usable_rows
 from tests.synthesis.builders import a_gap_table, a_phantom_project, embed_phantoms, tiny_generator, tiny_synthesis
 
 SAMPLING = SamplingSettings(steps=6, guidance_scale=1.0, batch_size=3)
@@ -101,16 +104,6 @@ def test_masks_of_a_training_come_from_label_maps_and_grow() -> None:
     assert lesson_masks(examples._replace(masks=None), InpaintingSettings(mask="ellipse")).shape == (16, 16, 16)
 
 
-def test_label_maps_of_parents_are_kept_with_the_generator(tmp_path: Path) -> None:
-    """A wish without a mask changes the parent inside its label map only, also when the generator is loaded from its folder."""
-    examples = spots(2)
-    InpaintingDiffusion(settings("fill"), SAMPLING).fit(examples, tmp_path, silent)
-    asked = wishes(examples, "bright")[1]
-    drawn = load_engine(tmp_path, SAMPLING).sample([asked._replace(mask=None), asked], silent)
-    assert (drawn[0] == drawn[1]).all()
-    assert (drawn[0] != asked.parent).any()
-
-
 def test_what_is_inside_the_mask_is_not_shown() -> None:
     """The network sees zeros and a one where the finding was, the image elsewhere."""
     images, masks = np.full((2, 3, 4, 4), 0.5, np.float32), np.zeros((2, 4, 4), np.uint8)
@@ -123,16 +116,72 @@ def test_what_is_inside_the_mask_is_not_shown() -> None:
     assert (shown[1, 3] == 0).all()
 
 
-def test_a_round_records_parents_of_train_and_replays_them(tmp_path: Path) -> None:
-    """Every candidate's row names one train image of another class, and row and generator are enough to make it again."""
-    project = a_phantom_project(tmp_path)
-    report = synthesize(project, tiny_synthesis(generator=settings("fill")), a_gap_table(missing=2), embed_phantoms)
+def of_two_shapes(image: Pixels, number: int) -> Pixels:
+    """Return a phantom 40 px high or wide, the middle of it as it was."""
+    width = ((4, 4), (0, 0)) if number % 2 else ((0, 0), (4, 4))
+    return np.pad(image, (*width, (0, 0)), mode="reflect")
+
+
+def of_sixteen_bits(image: Pixels, number: int) -> Pixels:
+    """Return a gray phantom of 40 px or 32 px a side, in a part of the range of 16 bits."""
+    return cv2.resize(image[..., 0], (40 - 8 * (number % 2),) * 2).astype(np.uint16) * 16 + 1000
+
+
+def middle(image: Pixels) -> Any:
+    """Return `(H, W)`, true in the middle square of 32 px of an image of two shapes."""
+    inside = np.zeros(image.shape[:2], bool)
+    top, left = (image.shape[0] - 32) // 2, (image.shape[1] - 32) // 2
+    inside[top : top + 32, left : left + 32] = True
+    return inside
+
+
+def made_and_parents(project: Project) -> list[tuple[dict[str, Any], Pixels, dict[str, Any], Pixels]]:
+    """Return row and pixels of each candidate and of its parent."""
     rows = read_manifest(project.manifest)
-    made, known = rows.filter(pl.col("origin") == "synthetic"), {row["image_id"]: row for row in rows.iter_rows(named=True)}
-    assert report.sampled == made.height > 0
-    for row in made.iter_rows(named=True):
-        (parent,) = row["parents"]
-        assert known[parent]["split"] == "train"
-        assert known[parent]["origin"] == "acquired"
-        assert known[parent]["label"] != row["label"]
-    assert replay(project, made["image_id"][0]).label == made["label"][0]
+    known = dict(zip(rows["image_id"], zip(rows.iter_rows(named=True), read_stored(project, rows), strict=True), strict=True))
+    made = [(row, image) for row, image in known.values() if row["origin"] == "synthetic"]
+    return [(row, image, *known[row["parents"][0]]) for row, image in made]
+
+
+def test_a_round_changes_parents_of_train_as_large_as_they_are_and_replays_them(tmp_path: Path) -> None:
+    """Every candidate's row names one train image of another class; beyond its middle square it is that image; row and generator make it again.
+
+    The generator learns from squares of its own size; the embedding gets every image as it is stored, and so does the picture.
+    """
+    project, seen = a_phantom_project(tmp_path, stored=of_two_shapes), set[tuple[int, ...]]()
+
+    def embed(images: list[Pixels]) -> Any:
+        seen.update(image.shape for image in images)
+        return embed_phantoms(images)
+
+    recipe = tiny_synthesis(generator=settings("fill", mask="whole"))
+    report = synthesize(project, recipe, a_gap_table(missing=3), embed)
+    made = made_and_parents(project)
+    assert report.sampled == len(made) == 3
+    assert {image.shape for _, image, _, _ in made} == seen == {(40, 32, 3), (32, 40, 3)}
+    for row, image, parent_row, parent in made:
+        assert (parent_row["split"], parent_row["origin"], parent_row["label"] != row["label"]) == ("train", "acquired", True)
+        assert (image.shape, row["rows"], row["columns"]) == (parent.shape, parent_row["rows"], parent_row["columns"])
+        assert (image[~middle(image)] == parent[~middle(image)]).all()
+        assert (image != parent).any()
+    assert [replay(project, row["image_id"]).label for row, *_ in made[:2]] == ["disc"] * 2
+    train = load_images(project, usable_rows(read_manifest(project.manifest), "colour-2d", "train"), recipe.generator, 3)
+    assert train.lessons.shape[1:] == (16, 16, 3)
+    assert report.sample_grid is not None
+    picture = cv2.imread(str(project.root / report.sample_grid))
+    assert picture is not None
+    assert picture.shape[:2] == (2 * (3 * 40 + 2 + 1 + 6), 2 * 16 * 40)
+
+
+def test_edits_of_sixteen_bits_stay_sixteen_bits(tmp_path: Path) -> None:
+    """Outside the mask every value is the parent's; unit, depth and modality are, too; screens see gray levels."""
+    project = a_phantom_project(tmp_path, stored=of_sixteen_bits, modality="DX", channels=1)
+    recipe = tiny_synthesis(task="xray-2d", generator=settings("edit", strength=1.0).model_copy(update={"flips": ()}))
+    synthesize(project, recipe, a_gap_table(task="xray-2d", missing=2), embed_phantoms)
+    made = made_and_parents(project)
+    assert len(made) == 2
+    for row, image, _, parent in made:
+        assert (image.dtype, row["dtype"], row["value_unit"], row["modality"]) == (np.uint16, "uint16", "16-bit", "DX")
+        assert image.shape == parent.shape
+        assert 0 < (image != parent).mean() < 0.6
+    assert replay(project, made[0][0]["image_id"]).label == "disc"

@@ -71,8 +71,7 @@ def test_a_volume_depends_on_its_seed_alone(tmp_path: Path) -> None:
     """Trained, saved, loaded by its folder, drawn in another order and batch size: the same volumes; each seed its own."""
     project = a_volume_project(tmp_path)
     train = load_training_set(project, usable_rows(read_manifest(project.manifest), "ct-3d", "train"), a_synthesis())
-    assert train.volumes is not None
-    assert train.volumes.shape == (11, 4, 16, 16)
+    assert train.lessons.shape == (11, 4, 16, 16)
     assert {image.shape for image in train.images} == {(4 * 16, 16)}
     engine = VolumeDiffusion(a_recipe(preview_steps=3), SAMPLING)
     engine.fit(train.examples(), tmp_path / "trained", silent)
