@@ -31,13 +31,17 @@ class Picture:
 
 @dataclass(frozen=True)
 class Shelf:
-    """The pictures of one class: real ones, synthetic ones, and the real train image that each of those is nearest to."""
+    """The pictures of one class: real ones, synthetic ones, the real train image that each of those is nearest to, and the one that it was made from.
+
+    The last are left out where no synthetic image was made from a real one.
+    """
 
     task: str
     label: str
     real: tuple[Picture, ...]
     synthetic: tuple[Picture, ...]
     nearest: tuple[Picture | None, ...]
+    parents: tuple[Picture | None, ...]
     real_images: int
     synthetic_images: int
 
@@ -56,14 +60,22 @@ def _shelf(version: Version, every: pl.DataFrame, rows: pl.DataFrame, task: str,
     real = rows.filter(pl.col("origin") == "acquired").sort(pl.col("split") != "train", "image_id")
     made = rows.filter(pl.col("origin") == "synthetic").sort("image_id")
     pictures = [tuple(_picture(version, row) for row in part.head(SHOWN).iter_rows(named=True)) for part in (real, made)]
-    nearest = tuple(_nearest(version, every, screens) for screens in made.head(SHOWN)["screens"])
-    return Shelf(task, label, pictures[0], pictures[1], nearest, real.height, made.height)
+    shown = made.head(SHOWN)
+    nearest = tuple(_find(version, every, _nearest(screens)) for screens in shown["screens"])
+    has_parents = shown.filter(pl.col("parents").list.len() > 0).height > 0
+    parents = tuple(_find(version, every, *names[:1]) for names in shown["parents"].fill_null([])) if has_parents else ()
+    return Shelf(task, label, pictures[0], pictures[1], nearest, parents, real.height, made.height)
 
 
-def _nearest(version: Version, rows: pl.DataFrame, screens: str | None) -> Picture | None:
-    """Return the real train image that the memorization screen found nearest, or None when this version does not hold it."""
+def _nearest(screens: str | None) -> str:
+    """Return the id of the real train image that the memorization screen found nearest, or an empty one."""
     memorization = json.loads(screens).get("memorization", {}) if screens else {}
-    found = rows.filter((pl.col("image_id") == memorization.get("nearest", "")) & (pl.col("origin") == "acquired"))
+    return str(memorization.get("nearest", ""))
+
+
+def _find(version: Version, rows: pl.DataFrame, image_id: str = "") -> Picture | None:
+    """Return a real image, or None when this version does not hold it."""
+    found = rows.filter((pl.col("image_id") == image_id) & (pl.col("origin") == "acquired"))
     return _picture(version, found.row(0, named=True)) if found.height else None
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from curation.manifest import read_manifest
 from curation.project import Project
 from flows.report.charts import Bar, Dot, bar_chart, dot_chart
 from flows.report.tables import compare_rows, count_cohort, flatten_metrics
@@ -37,7 +38,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with two versions: one relabelled image and two synthetic ones are new in the second; a model for each."""
     made = a_ready_project(tmp_path_factory.mktemp("report"))
     make_release(made)
-    add_synthetic(made, 2)
+    add_synthetic(made, 2, parents=[parent_of(made)])
     image_id = a_cohort()["image_id"][0]
     issue(made, image_id)
     answer(made, image_id, 50, label="keratosis", reasons=["artefact"])
@@ -53,6 +54,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         (folder / "metrics.json").write_text(json.dumps(content))
         predict(folder / "predictions.parquet", skill=10 * shift)
     return made
+
+
+def parent_of(project: Project) -> str:
+    """Return the last train image."""
+    return str(read_manifest(project.manifest).filter((pl.col("split") == "train") & (pl.col("origin") == "acquired"))["image_id"][-1])
 
 
 def predict(path: Path, skill: float) -> None:
@@ -118,6 +124,7 @@ def test_the_page_says_what_was_released_and_what_was_not_shown(project: Project
     assert "TRUNCATED" in page
     assert "Nothing here says that synthetic images help" in page
     assert "relabelled" in page
+    assert page.count(f"it was made from: {parent_of(project)}") == 2
     assert "0.86 (0.60 to 0.93)" in page
     assert "0.81 (0.60 to 0.93)" in page
     assert str(project.root) not in page
