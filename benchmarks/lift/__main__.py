@@ -11,23 +11,25 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from adaptation.encoders import load_encoder
+from adaptation.encoders import Encoder, load_encoder
 from benchmarks.lift.courtroom import Case, hold_court
+from benchmarks.lift.curve import Row
 from benchmarks.lift.cuts import Cut, make_cuts
 from benchmarks.lift.embedding import Embed, Floats, embed_augmented, embed_made, embed_real
-from benchmarks.lift.generating import Base, fine_tune, learned_rows, make, open_bases
+from benchmarks.lift.generating import Base, check_settings, fine_tune, learned_rows, make, open_bases
+from benchmarks.lift.oracle import has_enough, hold_back
 from benchmarks.lift.pictures import Pictures, read_pictures
-from benchmarks.lift.publishing import Row, publish, summarise
+from benchmarks.lift.publishing import publish, summarise
 from benchmarks.lift.readers import simulate_review
 from benchmarks.lift.screening import passed, screen
-from benchmarks.lift.study import Study, parse
+from benchmarks.lift.study import MADE, Study, parse, working
 from curation.errors import CuraloopError
 
-FAILED = 1
+INTERRUPTED = 130
 
 
 class View(NamedTuple):
-    """How the court sees one kind of images: their size, features of all real ones, features and sources of augmented ones."""
+    """How the court sees images of one size: features of all real ones, features and sources of augmented ones."""
 
     size_px: int
     features: Floats
@@ -43,43 +45,89 @@ def main(arguments: list[str]) -> int:
     """Read, embed, train, draw, screen, review, judge, publish."""
     try:
         study = parse(arguments)
-        run(study)
+        check_settings(study)
+        with working(study):
+            run(study)
     except CuraloopError as error:
-        print(error, file=sys.stderr)
-        return FAILED
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 
 def run(study: Study) -> None:
     """Do everything that has no file yet; the table is written anew after every judgement."""
-    pictures = read_pictures(study)
+    pictures = read_pictures(study, tell)
+    notes = [*describe(pictures, study), *pictures.notes]
+    for note in notes:
+        tell(note)
     cuts = make_cuts(pictures, study)
-    tell(f"{len(pictures.ids)} images, {len(set(pictures.groups.tolist()))} groups, {len(cuts)} cuts")
     encoder = load_encoder(threads=study.threads)
     folder = study.work / "features" / encoder.sha256[:12]
-    seen = np.flatnonzero(np.any([cut.split != "" for cut in cuts], axis=0))
-    views: dict[str, View] = {}
-    for arm in study.arms:
-        side = study.size_px if arm == "free" else study.full_px
-        features = embed_real(pictures, seen, side, folder, encoder.embed, tell)
-        views[arm] = View(side, features, embed_augmented(pictures, study, side, folder, encoder.embed, tell))
+    views = {arm: look(pictures, cuts, side_of(arm, study), folder, encoder, study) for arm in study.arms}
     rows: list[Row] = []
-    judgements: dict[str, Any] = {}
-    for base in open_bases(study, pictures, tell):
-        for lesions in study.lesions:
-            chosen = [cut for cut in cuts if cut.lesions == lesions]
-            for arm in study.arms:
-                found, judged = examine(arm, base, chosen, pictures, views[arm], encoder.embed, folder, study)
-                rows += found
-                judgements[found[0]["name"]] = judged
-                publish(rows, judgements, study.work, f"Lift of synthetic images for {', '.join(study.rare)}")
-                tell(f"{found[-1]['name']}: {found[-1]['verdict']}; table.md is written")
+    verdict = ""
+    for found in judge_all(study, pictures, cuts, views, encoder.embed, folder, notes):
+        rows += found
+        verdict = publish(rows, notes, study.work, f"Lift of synthetic images for {', '.join(study.rare)}")
+        words = "; ".join(f"{row['label']} {row['verdict']}" for row in found)
+        tell(f"{found[0]['name']}: {words}")
+    tell(f"{verdict} See table.md and curve.png in the work folder.")
 
 
-def examine(
-    arm: str, base: Base, cuts: Sequence[Cut], pictures: Pictures, view: View, embed: Embed, folder: Path, study: Study
-) -> tuple[list[Row], dict[str, Any]]:
-    """Return the rows of the table and the judgement for one base, arm and number of lesions."""
+def describe(pictures: Pictures, study: Study) -> list[str]:
+    """Return a sentence about the images, with the classes and their groups."""
+    labels = sorted(set(pictures.labels.tolist()), key=lambda label: (label in study.rare, label))
+    groups = {label: len(set(pictures.groups[pictures.labels == label].tolist())) for label in labels}
+    classes = ", ".join(f"{label} {int((pictures.labels == label).sum())} ({groups[label]}{', rare' * (label in study.rare)})" for label in labels)
+    notes = [f"{len(pictures.ids)} images take part, by class with the number of groups: {classes}"]
+    if "edits" in study.arms and len(labels) == len(study.rare) + 1:
+        notes.append("there is one common class only, so none of its images is edited into it, and edits have no counter-weight against the source shortcut")
+    if study.bases:
+        notes.append("bases were trained elsewhere: whether they saw val or test images of common classes is not known here")
+    return notes
+
+
+def side_of(arm: str, study: Study) -> int:
+    """Return the size at which an arm's images are judged; the oracle's is that of the other arms, the larger one."""
+    return study.size_px if arm == "free" or (arm == "oracle" and "free" in study.arms and "edits" not in study.arms) else study.full_px
+
+
+def look(pictures: Pictures, cuts: Sequence[Cut], side: int, folder: Path, encoder: Encoder, study: Study) -> View:
+    """Return features at one size of all images that a cut uses."""
+    seen = np.flatnonzero(np.any([cut.split != "" for cut in cuts], axis=0))
+    features = embed_real(pictures, seen, side, folder, encoder.embed, tell)
+    return View(side, features, embed_augmented(pictures, study, side, folder, encoder.embed, tell))
+
+
+def judge_all(study: Study, pictures: Pictures, cuts: Sequence[Cut], views: dict[str, View], embed: Embed, folder: Path, notes: list[str]) -> Any:
+    """Yield the rows of each judgement: the oracle's first, since it needs no generator, then each base, number of lesions and kind of images."""
+    by_lesions = {lesions: [cut for cut in cuts if cut.lesions == lesions] for lesions in study.lesions}
+    if "oracle" in study.arms:
+        for lesions, chosen in by_lesions.items():
+            if all(has_enough(pictures, cut, study) for cut in chosen):
+                yield consult_oracle(chosen, pictures, views["oracle"], study)
+            else:
+                notes.append(f"n = {lesions}: a rare class has too few test groups to lend any to the oracle, which was left out")
+    arms = [arm for arm in MADE if arm in study.arms]
+    for base in open_bases(study, pictures, tell) if arms else ():
+        for chosen in by_lesions.values():
+            for arm in arms:
+                yield examine(arm, base, chosen, pictures, views[arm], embed, folder, study)
+
+
+def consult_oracle(cuts: Sequence[Cut], pictures: Pictures, view: View, study: Study) -> list[Row]:
+    """Return the rows of real images handed in as if they were synthetic."""
+    name = f"oracle-n{cuts[0].lesions:03d}-{view.size_px}"
+    judged = hold_court(name, [hold_back(pictures, cut, view.features, study) for cut in cuts], pictures, view.features, view.augmented, study, tell)
+    about = {"name": name, "arm": "oracle", "lesions": cuts[0].lesions, "base_steps": None, "network": "none"}
+    return summarise(judged, about | {"spent_s": 0.0, "spent_images": 0, "images_seen": 0})
+
+
+def examine(arm: str, base: Base, cuts: Sequence[Cut], pictures: Pictures, view: View, embed: Embed, folder: Path, study: Study) -> list[Row]:
+    """Return the rows of the table for one base, arm and number of lesions."""
     name, cases, screens, cost = f"{base.name}-n{cuts[0].lesions:03d}-{arm}", [], [], []
     for cut in cuts:
         engine, spent = fine_tune(base, pictures, cut, study, tell)
@@ -92,9 +140,8 @@ def examine(
         tell(f"{file}: {len(made.labels)} images, {int(passed(about).sum())} passed the screens, readers accept {int(accepted.sum())}")
         cost.append(spent)
     judged = hold_court(name, cases, pictures, view.features, view.augmented, study, tell)
-    return summarise(
-        judged, {"name": name, "arm": arm, "lesions": cuts[0].lesions, "base_steps": base.steps, **merge(screens), **price(base, cost, study)}
-    ), judged
+    about = {"name": name, "arm": arm, "lesions": cuts[0].lesions, "base_steps": base.steps}
+    return summarise(judged, about | merge(screens) | count_cost(base, cost, study))
 
 
 def merge(screens: Sequence[dict[str, Any]]) -> Row:
@@ -106,11 +153,14 @@ def merge(screens: Sequence[dict[str, Any]]) -> Row:
     }
 
 
-def price(base: Base, spent: Sequence[dict[str, float]], study: Study) -> Row:
-    """Return the CPU minutes of a table's row: the base's, at this run's time an image and step, and the mean of the cuts' fine-tunes."""
-    image_s = sum(one["cpu_s"] for one in spent) / max(1.0, sum(one["steps"] for one in spent)) / study.low_shot_batch
-    tune_s = float(np.mean([one["cpu_s"] for one in spent]))
-    return {"compute_cpu_min": round((base.steps * base.batch_size * image_s + tune_s) / 60, 1)}
+def count_cost(base: Base, spent: Sequence[dict[str, float]], study: Study) -> Row:
+    """Return what the fine-tunes of all cuts took, and how many images base and one fine-tune look at, each time they do."""
+    return {
+        "network": f"{base.channels} at {study.size_px}",
+        "spent_s": sum(one["cpu_s"] for one in spent),
+        "spent_images": sum(one["steps"] for one in spent) * study.low_shot_batch,
+        "images_seen": base.steps * base.batch_size + study.low_shot_steps * study.low_shot_batch,
+    }
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.lift.cuts import Cut, Flags
-from benchmarks.lift.embedding import Floats, Tell
+from benchmarks.lift.embedding import Floats
 from benchmarks.lift.pictures import Pictures
-from benchmarks.lift.study import Study
+from benchmarks.lift.study import Study, Tell
 from curation.manifest import write_bytes
 from validation.lift.cohort import Augmented, Batch, Cohort
 from validation.lift.judging import judge_splits

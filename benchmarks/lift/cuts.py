@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from benchmarks.lift.pictures import Names, Pictures
 from benchmarks.lift.study import Study
-from curation.errors import UsageError
 
 Flags = npt.NDArray[np.bool_]
 
@@ -64,16 +63,11 @@ def keep_most(pictures: Pictures, split: Names, most: int) -> Names:
 def make_cut(pictures: Pictures, common: Names, study: Study, lesions: int, draw: int) -> Cut:
     """Return the split of one cut: of each rare class `val_groups` are val, the next `lesions` train, all others test.
 
-    Val is the same for every number of lesions of a draw, and fewer lesions are a part of more.
-
-    Raises:
-        UsageError: a class has too few groups to leave any for test.
+    Val is the same for every number of lesions of a draw, and fewer lesions are a part of more. `rows.check_classes` saw to it that test is left some.
     """
     split = common.copy()
     for label in study.rare:
         groups = np.array(sorted(set(pictures.groups[pictures.labels == label].tolist())))
-        if len(groups) <= study.val_groups + lesions:
-            raise UsageError(f"{label} has {len(groups)} groups: {lesions} for train and {study.val_groups} for val leave none for test; ask for fewer")
         order = groups[np.random.default_rng([2, draw]).permutation(len(groups))]
         val, train = order[: study.val_groups], order[study.val_groups : study.val_groups + lesions]
         own = pictures.labels == label

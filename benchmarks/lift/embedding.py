@@ -10,14 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.lift.pictures import Images, Pictures
-from benchmarks.lift.study import Study
+from benchmarks.lift.study import Study, Tell
 from curation.manifest import write_bytes
 from curation.pixels import Pixels
 
 Floats = npt.NDArray[np.float32]
 Embed = Callable[[Sequence[Pixels]], Floats]
 """Images to `(N, F)` float32."""
-Tell = Callable[[str], None]
 
 PART_IMAGES = 128
 

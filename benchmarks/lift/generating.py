@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.lift.cuts import Cut, base_rows
-from benchmarks.lift.embedding import Tell
 from benchmarks.lift.pictures import Images, Pictures
-from benchmarks.lift.study import Study
+from benchmarks.lift.study import Study, Tell
 from curation.errors import UsageError
 from curation.manifest import write_bytes
 from curation.progress import Progress
@@ -25,10 +24,18 @@ from synthesis.engines.editing import edit_parents, open_denoiser
 from synthesis.engines.engine import Condition, Examples, Wanted
 from synthesis.engines.pixel import PixelDiffusion
 from synthesis.generator import load_generator
-from synthesis.network import torch_threads
-from synthesis.recipe import EditSettings, GeneratorSettings, SamplingSettings
+from synthesis.network import choose_device, torch_threads
+from synthesis.recipe import EditSettings, GeneratorSettings, SamplingSettings, ScreenSettings
+from validation.recipe import LiftSettings
 
 AVERAGE = "average/"
+OPTIONS = {
+    ("GeneratorSettings", "steps"): "low_shot_steps", ("GeneratorSettings", "learning_rate"): "low_shot_rate",
+    ("GeneratorSettings", "batch_size"): "base_batch or --low-shot-batch", ("SamplingSettings", "steps"): "sampling_steps",
+    ("SamplingSettings", "guidance_scale"): "guidance", ("EditSettings", "mask"): "edit_mask", ("ScreenSettings", "planted_images"): "planted",
+    ("LiftSettings", "steps"): "court_steps", ("LiftSettings", "draws"): "resamples",
+}  # fmt: skip
+"""What the command line calls a setting, where it is another name."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +59,9 @@ class Made:
 
 
 def open_bases(study: Study, pictures: Pictures, tell: Tell) -> list[Base]:
-    """Return the bases that the study names, brought into one form, or the one that is trained here."""
+    """Return the bases that the study names, brought into one form, or those that are trained here."""
     if not study.bases:
-        return [_train_base(study, pictures, tell)]
+        return [_train_base(steps, study, pictures, tell) for steps in sorted(set(study.base_steps))]
     classes = sorted(set(pictures.labels.tolist()) - set(study.rare))
     return [_import_base(path, study, classes) for path in study.bases]
 
@@ -86,19 +93,42 @@ def _import_base(path: Path, study: Study, classes: list[str]) -> Base:
     return base
 
 
-def _train_base(study: Study, pictures: Pictures, tell: Tell) -> Base:
-    """Train the base in the work folder, or go on with it."""
-    settings = _settings(study, study.channels, steps=study.base_steps, batch_size=study.base_batch, learning_rate=6e-4, balance=0.7, checkpoint_steps=50)
-    rows, folder = base_rows(pictures, study), study.work / "bases" / f"trained-{study.base_steps}"
+def _train_base(steps: int, study: Study, pictures: Pictures, tell: Tell) -> Base:
+    """Train a base in the work folder, or go on with it."""
+    settings = _settings(study, study.channels, steps=steps, batch_size=study.base_batch, learning_rate=6e-4, balance=0.7, checkpoint_steps=50)
+    rows, folder = base_rows(pictures, study), study.work / "bases" / f"trained-{steps}"
     with torch_threads(study.threads):
         PixelDiffusion(settings, _sampling(study)).fit(_examples(pictures, rows, study.size_px), folder, _teller(tell))
-    return Base(f"trained{study.base_steps:05d}", folder, study.base_steps, settings.batch_size, study.channels)
+    return Base(f"trained{steps:05d}", folder, steps, settings.batch_size, study.channels)
 
 
 def _settings(study: Study, channels: tuple[int, ...], **changes: Any) -> GeneratorSettings:
     """Return the engine's settings of this study."""
     flips = tuple(one for one in study.flips if one != "none")
     return GeneratorSettings(size_px=study.size_px, channels=channels, flips=flips, device=study.device, **changes)  # type: ignore[arg-type]
+
+
+def check_settings(study: Study) -> None:
+    """Raise `UsageError` for a number or word that the generator, the edits, the screens or the court do not take, before anything is computed."""
+    from pydantic import ValidationError
+
+    try:
+        settings = _settings(study, study.channels, steps=study.low_shot_steps, batch_size=study.low_shot_batch, learning_rate=study.low_shot_rate)
+        if study.device == "cuda":  # else nothing can be wrong, and torch is not needed yet
+            choose_device(settings)
+        _settings(study, study.channels, batch_size=study.base_batch)
+        _sampling(study)
+        _editing(study)
+        ScreenSettings(planted_images=study.planted)
+        LiftSettings(seeds=study.seeds, steps=study.court_steps, draws=study.resamples)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = OPTIONS.get((error.title, str(first["loc"][0])), str(first["loc"][0]))
+        raise UsageError(f"--{option.replace('_', '-')} {first['input']}: {first['msg'].lower()}") from None
+
+
+def _editing(study: Study) -> EditSettings:
+    return EditSettings(strength=study.strength, mask=study.edit_mask, lowpass_px=study.lowpass_px)  # type: ignore[arg-type]
 
 
 def _sampling(study: Study) -> SamplingSettings:
@@ -128,26 +158,32 @@ def learned_rows(pictures: Pictures, cut: Cut, study: Study) -> npt.NDArray[np.i
 
 
 def fine_tune(base: Base, pictures: Pictures, cut: Cut, study: Study, tell: Tell) -> tuple[PixelDiffusion, dict[str, float]]:
-    """Return the cut's generator, and the CPU seconds and steps that it took (read back when it was finished before)."""
+    """Return the cut's generator, and the CPU seconds (on a GPU: wall seconds) and steps that it took (read back when it was finished before)."""
     folder = study.work / "generators" / f"{base.name}-{cut.name}"
     settings = _settings(
         study, base.channels, base=base.folder, low_shot_steps=study.low_shot_steps, steps=study.low_shot_steps, batch_size=study.low_shot_batch,
         learning_rate=study.low_shot_rate, balance=0.9, checkpoint_steps=50, seed=cut.draw,
     )  # fmt: skip
-    engine, began = PixelDiffusion(settings, _sampling(study)), time.process_time()
+    clock = time.perf_counter if choose_device(settings).type == "cuda" else time.process_time
+    engine, began = PixelDiffusion(settings, _sampling(study)), clock()
     with torch_threads(study.threads):
         report = engine.fit(_examples(pictures, learned_rows(pictures, cut, study), study.size_px), folder, _teller(tell))
-    path, spent = folder / "cost.json", {"cpu_s": time.process_time() - began, "steps": float(report.steps - report.first_step)}
+    path, spent = folder / "cost.json", {"cpu_s": clock() - began, "steps": float(report.steps - report.first_step)}
     if path.exists():
         return engine, json.loads(path.read_text())
     write_bytes(json.dumps(spent).encode(), path)
     return engine, spent
 
 
-def plan_wishes(pictures: Pictures, cut: Cut, study: Study) -> list[str]:
-    """Return the class of each image to draw: of a rare class five times its train images up to `most_samples`, of a common one `common_samples`."""
+def plan_wishes(arm: str, pictures: Pictures, cut: Cut, study: Study) -> list[str]:
+    """Return the class of each image to make: of a rare class five times its train images up to `most_samples`, of a common one `common_samples`.
+
+    The only common class of a study gets no edits: their parents would have to be of another common class.
+    """
     wishes: list[str] = []
-    for label in sorted(set(pictures.labels.tolist())):
+    classes = sorted(set(pictures.labels.tolist()))
+    has_parents = arm != "edits" or len(classes) > len(study.rare) + 1
+    for label in (one for one in classes if one in study.rare or has_parents):
         own = int(((pictures.labels == label) & (cut.split == "train")).sum())
         wishes += [label] * (min(study.most_samples, 5 * own) if label in study.rare else study.common_samples)
     return wishes
@@ -157,7 +193,7 @@ def make(arm: str, engine: PixelDiffusion, pictures: Pictures, cut: Cut, study: 
     """Return the synthetic images of a cut, made once."""
     path = study.work / "made" / f"{base.name}-{cut.name}-{arm}.npz"
     if not path.exists():
-        wishes = plan_wishes(pictures, cut, study)
+        wishes = plan_wishes(arm, pictures, cut, study)
         with torch_threads(study.threads):
             made = _draw(engine, wishes, tell) if arm == "free" else _edit(engine, wishes, pictures, cut, study, tell)
         _write(made, path)
@@ -192,8 +228,7 @@ def _edit(engine: PixelDiffusion, wishes: Sequence[str], pictures: Pictures, cut
         Wanted({"label": label}, seed, parent=image, parent_id=str(pictures.ids[row]))
         for seed, (label, image, row) in enumerate(zip(wishes, shown, parents, strict=True))
     ]
-    settings = EditSettings(strength=study.strength, mask=study.edit_mask, lowpass_px=study.lowpass_px)  # type: ignore[arg-type]
-    edited = edit_parents(denoiser, wanted, own, settings, _sampling(study), _teller(tell))
+    edited = edit_parents(denoiser, wanted, own, _editing(study), _sampling(study), _teller(tell))
     return Made(np.stack(edited), tuple(wishes), tuple(pictures.ids[parents].tolist()))
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.lift.curve import Row, draw_curve, write_curve
+from benchmarks.lift.study import MADE
+from benchmarks.lift.turning import describe_turn
 from curation.manifest import write_bytes
-
-Row = dict[str, Any]
 
 COLUMNS = (
     ("base_steps", "base steps"),
@@ -33,145 +34,141 @@ COLUMNS = (
 
 
 def summarise(judged: dict[str, Any], about: Row) -> list[Row]:
-    """Return one row for each class of a judgement that has a verdict of its own, and one overall."""
+    """Return one row for each class of a judgement that has a verdict of its own, and, when there are several, one overall."""
     counts, rows = {count["label"]: count for count in judged["counts"]}, []
-    for verdict in judged["verdicts"]:
+    own_verdicts = [verdict for verdict in judged["verdicts"] if not verdict["is_companion"]]
+    for verdict in own_verdicts if len(own_verdicts) > 2 else own_verdicts[:1]:  # one class, then overall, which says the same
         label = verdict["label"]
-        if verdict["is_companion"]:
-            continue
-        own = next((arm for arm in judged["arms"] if arm["label"] == label and arm["is_judged"]), None)
-        real = next((arm for arm in judged["arms"] if arm["label"] == label and arm["arm"] == "real"), None)
-        control = next((arm for arm in judged["arms"] if arm["label"] == label and arm["arm"] == verdict["best_control"]), None)
+        arms = [arm for arm in judged["arms"] if arm["label"] == label]
+        own = next((arm for arm in arms if arm["is_judged"]), None)
+        real = next((arm for arm in arms if arm["arm"] == "real"), None)
         count = counts.get(label, {})
         rows.append(
-            {
-                **about,
-                "label": label or "overall",
-                "verdict": verdict["word"],
-                "reason": verdict["reason"],
-                "dose": f"{verdict['schedule']} {verdict['dose']:g}x",
-            }
-            | {"auprc": own and own["auprc"], "best_control": verdict["best_control"], "control_auprc": control and control["auprc"]}
+            {**about, "label": label or "overall", "verdict": verdict["word"], "reason": verdict["reason"]}
+            | {"dose": f"{verdict['schedule']} {verdict['dose']:g}x", "auprc": own and own["auprc"], "best_control": verdict["best_control"], "arms": arms}
             | {"lift": verdict["lift"], "lift_real": real and real["lift"], "source_auc": verdict["source_auc"], "costs": verdict["costs"]}
-            | {"synthetic": count.get("synthetic"), "screened": count.get("screened"), "accepted": count.get("accepted")}
+            | {"screened": _of(count, "screened"), "accepted": _of(count, "accepted")}
             | {"test_images": f"{count['test_images']} ({count['test_patients']})" if count else None}
             | {"near_copies": about.get("near_copies_by_class", {}).get(label)}
         )
     return rows
 
 
-def publish(rows: list[Row], judgements: dict[str, Any], folder: Path, title: str) -> Path:
-    """Write `table.md`, `table.json`, `curve.csv` and `curve.png`; return the table's path."""
-    ordered = sorted(rows, key=lambda row: (row["label"] == "overall", row["label"], row["lesions"], row["arm"], row["base_steps"]))
-    lines = [f"# {title}", "", "| " + " | ".join(head for _, head in COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
-    lines += ["| " + " | ".join(_cell(row.get(name)) for name, _ in COLUMNS) + " |" for row in ordered]
-    lines += ["", *_notes(), "", "## What the court said", ""]
-    lines += [
-        f"- {row['arm']}, n={row['lesions']}, base of {row['base_steps']} steps, {row['label']}: **{row['verdict']}**. {row['reason']}" for row in ordered
-    ]
-    lines += [
-        "",
-        "## Every arm on test",
-        "",
-        "| images | n | base steps | class | arm | schedule, dose | AUPRC [95 %] | synthetic minus this [95 %] |",
-        "|" + "---|" * 8,
-    ]
-    for row in (row for row in ordered if row["name"] in judgements):
-        arms = [arm for arm in judgements[row["name"]]["arms"] if (arm["label"] or "overall") == row["label"]]
-        for arm in arms:
-            cells = (row["arm"], row["lesions"], row["base_steps"], row["label"], arm["arm"], f"{arm['schedule']} {arm['dose']:g}x", arm["auprc"], arm["lift"])
-            lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+def _of(count: Row, name: str) -> str | None:
+    return f"{count[name]} of {count['synthetic']}" if count else None
+
+
+def publish(rows: Sequence[Row], notes: Sequence[str], folder: Path, title: str) -> str:
+    """Write `table.md`, `table.json`, `curve.csv` and `curve.png`; return the verdict in a sentence or two."""
+    ordered = sorted(price(rows), key=lambda row: (row["label"] == "overall", row["label"], row["lesions"], row["arm"], row["base_steps"] or 0))
+    verdict = conclude(ordered)
+    lines = [f"# {title}", "", verdict, "", "## Table", "", "| " + " | ".join(head for _, head in COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    lines += ["| " + " | ".join(_cell(row.get(name), signed=name.startswith("lift")) for name, _ in COLUMNS) + " |" for row in ordered]
+    lines += ["", *_explanations(), "", "## What the court said", ""]
+    lines += [f"- {name_row(row)}: **{row['verdict']}**. {row['reason']}" for row in ordered]
+    lines += ["", "## At which compute the lift would turn", "", *describe_turns(ordered), "", *_list_arms(ordered), "", "## What was read", ""]
+    lines += [f"- {note[:1].upper()}{note[1:]}." for note in notes]
     write_bytes(("\n".join(lines) + "\n").encode(), folder / "table.md")
     write_bytes(json.dumps(ordered, indent=1).encode(), folder / "table.json")
-    write_bytes(_curve(ordered).encode(), folder / "curve.csv")
+    write_bytes(write_curve(ordered).encode(), folder / "curve.csv")
     write_bytes(draw_curve(ordered), folder / "curve.png")
-    return folder / "table.md"
+    return verdict
 
 
-def _notes() -> list[str]:
+def price(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows with the minutes that base and fine-tune take, at one price an image and step for all networks of the same width.
+
+    One price, because the same training takes longer on busy cores, which is no compute.
+    """
+    spent: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for row in rows:
+        spent[row["network"]][0] += row["spent_s"]
+        spent[row["network"]][1] += row["spent_images"]
+    image_s = {network: seconds / images if images else 0.0 for network, (seconds, images) in spent.items()}
+    return [{**row, "compute_cpu_min": float(f"{row['images_seen'] * image_s[row['network']] / 60:.3g}") or None} for row in rows]
+
+
+def conclude(rows: Sequence[Row]) -> str:
+    """Return the verdict over all rows, and whether the court could have seen a lift."""
+    made = [row for row in rows if row["arm"] in MADE and row["label"] != "overall"]
+    won = [row for row in made if row["verdict"] == "accept"]
+    if not made:
+        said = "**Verdict: none.** Only the oracle was judged, no synthetic image."
+    elif won:
+        named = "; ".join(f"{name_row(row)} ({_cell(row['lift'], signed=True)} over {row['best_control']})" for row in won)
+        said = f"**Verdict: accept** for {named}."
+        said += f" {len(made) - len(won)} of {len(made)} rows were not accepted, and a row accepted out of many may be luck." if len(won) < len(made) else ""
+    else:
+        word = "reject" if all(row["verdict"] == "reject" for row in made) else "inconclusive"
+        said = f"**Verdict: {word}.** No lift over the best control was shown in any of {len(made)} rows."
+    return f"{said} {_weigh_oracle(rows)}"
+
+
+def _weigh_oracle(rows: Sequence[Row]) -> str:
+    """Return what the positive control says of the court's power."""
+    oracle = [row for row in rows if row["arm"] == "oracle"]
+    oracle = [row for row in oracle if row["label"] == "overall"] or oracle
+    if not oracle:
+        return "No oracle was judged, so nobody knows whether the court could have seen a lift with this data."
+    found = [f"n = {row['lesions']}, *{row['verdict']}*, {_cell(row['lift'], signed=True)} over {row['best_control']}: {_sees(row)}" for row in oracle]
+    return f"Oracle (real images handed in as if synthetic): {'; '.join(found)}."
+
+
+def _sees(row: Row) -> str:
+    """Return what the verdict on real images says of that on synthetic ones."""
+    if row["verdict"] == "accept":
+        return "the court could see a lift of this size"
+    if row["reason"].startswith("No useful lift"):
+        return "not even further real images help here, so there is nothing to gain for synthetic ones"
+    return "the court could not see a lift even of real images, so that none was shown says little"
+
+
+def name_row(row: Row) -> str:
+    """Return which judgement a row is of."""
+    base = f", base of {row['base_steps']} steps" if row["base_steps"] else ""
+    return f"{row['label']}, {row['arm']}, n = {row['lesions']}{base}"
+
+
+def describe_turns(rows: Sequence[Row]) -> list[str]:
+    """Return one line for each class, kind of images and number of lesions."""
+    curves: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row["arm"] in MADE:
+            curves[f"{row['label']}, {row['arm']}, n = {row['lesions']}"].append(row)
+    return [f"- {name}: {describe_turn(own)}" for name, own in curves.items()] or ["- No synthetic image was judged."]
+
+
+def _list_arms(rows: Sequence[Row]) -> list[str]:
+    """Return the table of every arm, those with a verdict and the controls."""
+    head = "| class | images | n | base steps | arm | schedule, dose | AUPRC [95 %] | synthetic minus this [95 %] |"
+    lines = ["## Every arm on test", "", head, "|" + "---|" * 8]
+    for row in rows:
+        for arm in row["arms"]:
+            name = f"**{arm['arm']}**" if arm["is_judged"] else arm["arm"] + (" (best control)" if arm["arm"] == row["best_control"] else "")
+            cells = (row["label"], row["arm"], row["lesions"], row["base_steps"], name, f"{arm['schedule']} {arm['dose']:g}x", arm["auprc"])
+            lift = "" if arm["is_judged"] else _cell(arm["lift"], signed=True)
+            lines.append("| " + " | ".join([*map(_cell, cells), lift]) + " |")
+    return lines
+
+
+def _explanations() -> list[str]:
     return [
-        "n: groups of a rare class in train. Lift: AUPRC on real test patients with the synthetic images minus that of the best control;",
-        "the interval is of a paired bootstrap over patients, cuts pooled. `free`: samples from noise, judged at the generator's size.",
-        "`edits`: counterfactual edits of common-class train images, judged at full size. Readers are simulated (`readers.py`).",
-        "CPU-min: the base at this run's time an image and step, and the mean fine-tune of a cut.",
+        "n: groups of a rare class in train. Lift: AUPRC on real test patients with the synthetic images minus that of the best control, which is the one",
+        "over which the lower end is lowest; the interval is of a paired bootstrap over patients, cuts pooled. `free`: samples from noise, judged at the",
+        "generator's size. `edits`: counterfactual edits of common-class train images, judged at full size. `oracle`: real images of patients who left test",
+        "for it. Readers are simulated (`readers.py`). CPU-min: base and one fine-tune, at this run's mean time an image and step (minutes of a GPU if one",
+        "was used). Passed and accepted: of the drawn images, the least of all cuts.",
     ]
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, *, signed: bool = False) -> str:
     """Return a value as a cell: an estimate with its interval, a number with three digits."""
     if isinstance(value, dict):
         if value["value"] is None:
             return "not known"
-        bounds = "" if value["low"] is None else f" [{value['low']:+.3f}, {value['high']:+.3f}]"
-        return f"{value['value']:.3f}{bounds}"
+        form = "+.3f" if signed else ".3f"
+        bounds = "" if value["low"] is None else f" [{value['low']:{form}}, {value['high']:{form}}]"
+        return f"{value['value']:{form}}{bounds}"
     if isinstance(value, float):
         return f"{value:.3g}"
-    return "" if value is None else str(value)
-
-
-def _curve(rows: list[Row]) -> str:
-    """Return lift against compute as CSV."""
-    text = io.StringIO()
-    names = ("label", "arm", "lesions", "base_steps", "compute_cpu_min", "lift", "low", "high", "best_control", "verdict", "source_auc", "near_copies")
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        kept = {name: row.get(name) for name in names} | {"lift": row["lift"]["value"], "low": row["lift"]["low"], "high": row["lift"]["high"]}
-        writer.writerow(kept | {"source_auc": row["source_auc"]["value"]})
-    return text.getvalue()
-
-
-WIDTH, HEIGHT, LEFT, BOTTOM = 460, 300, 60, 50
-COLOURS = ((0, 90, 160), (200, 90, 0), (60, 140, 60), (150, 50, 140), (110, 110, 110), (160, 130, 0))
-
-
-def draw_curve(rows: list[Row]) -> bytes:
-    """Return a PNG: lift over the best control against the base's steps, one panel a class and kind of images, one line a number of lesions."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    panels = sorted({(row["label"], row["arm"]) for row in rows}, key=lambda one: (one[0] == "overall", one))
-    columns = max(1, len({arm for _, arm in panels}))
-    height = max(1, -(-len(panels) // columns))
-    picture = Image.new("RGB", (WIDTH * columns, HEIGHT * height), "white")
-    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(12)
-    known = [row for row in rows if row["lift"]["value"] is not None]
-    ends = [abs(row["lift"][key] or 0.0) for row in known for key in ("value", "low", "high")]
-    most, steps = max([0.05, *ends]), sorted({row["base_steps"] for row in known}) or [0]
-    for number, (label, arm) in enumerate(panels):
-        corner = (number % columns * WIDTH, number // columns * HEIGHT)
-        mine = [row for row in known if (row["label"], row["arm"]) == (label, arm)]
-        _draw_panel(pen, font, corner, f"{label}, {arm}: lift over the best control", mine, most, steps)
-    content = io.BytesIO()
-    picture.save(content, "PNG")
-    return content.getvalue()
-
-
-def _draw_panel(pen: Any, font: Any, corner: tuple[int, int], title: str, rows: list[Row], most: float, steps: list[int]) -> None:
-    """Draw one panel with axes, a line at no lift, and intervals."""
-    left, right, top, bottom = corner[0] + LEFT, corner[0] + WIDTH - 20, corner[1] + 34, corner[1] + HEIGHT - BOTTOM
-
-    def across(value: int, shift: int) -> float:
-        share = (steps.index(value) + 0.5) / len(steps)
-        return left + share * (right - left) + shift
-
-    def up(value: float) -> float:
-        return (top + bottom) / 2 - value / most * (bottom - top) / 2
-
-    pen.text((left, corner[1] + 10), title, "black", font)
-    pen.line([(left, top), (left, bottom), (right, bottom)], "black")
-    pen.line([(left, up(0)), (right, up(0))], (170, 170, 170))
-    for value in (-most, 0.0, most):
-        pen.text((corner[0] + 8, up(value) - 7), f"{value:+.2f}", "black", font)
-    for step in steps:
-        pen.text((across(step, -14), bottom + 4), str(step), "black", font)
-    pen.text((left, bottom + 20), "base steps", "black", font)
-    for place, lesions in enumerate(sorted({row["lesions"] for row in rows})):
-        colour, shift = COLOURS[place % len(COLOURS)], 10 * place - 10
-        line = sorted((row for row in rows if row["lesions"] == lesions), key=lambda row: row["base_steps"])
-        points = [(across(row["base_steps"], shift), up(row["lift"]["value"])) for row in line]
-        pen.line(points, colour, 2)
-        for row, (x, y) in zip(line, points, strict=True):
-            pen.ellipse([x - 3, y - 3, x + 3, y + 3], colour)
-            if row["lift"]["low"] is not None:
-                pen.line([(x, up(row["lift"]["low"])), (x, up(row["lift"]["high"]))], colour)
-        pen.text((left + 90 + 70 * place, bottom + 20), f"n = {lesions}", colour, font)
+    return "" if value is None else str(value).replace("|", "\\|")

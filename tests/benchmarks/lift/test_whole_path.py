@@ -102,5 +102,5 @@ def test_a_work_folder_of_other_arguments_is_refused(tmp_path: Path, capsys: pyt
     images, table = a_folder(tmp_path, {"nv": 3, "df": 2})
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "study.json").write_text(json.dumps({"strength": 0.9}))
-    assert main(f"--images {images} --table {table} --work {tmp_path / 'work'} --rare df".split()) == 1
+    assert main(f"--images {images} --table {table} --work {tmp_path / 'work'} --rare df".split()) == 2
     assert "another strength" in capsys.readouterr().err

@@ -1,0 +1,48 @@
+"""A positive control: real images of patients who would have been test patients, handed to the court as if they were synthetic and had passed everything.
+
+They are what a perfect generator would draw. Where the court does not accept even them, it could not have seen a lift with this data, and *no lift* of
+other images says little. Those patients leave test for all arms of the judgement, so nobody is counted on both sides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from benchmarks.lift.courtroom import Case
+from benchmarks.lift.cuts import Cut
+from benchmarks.lift.embedding import Floats
+from benchmarks.lift.pictures import Pictures
+from benchmarks.lift.study import Study
+
+LEAST_LENT = 5
+"""Groups; the court looks at the source of no fewer images."""
+MOST_LENT = 2.5
+"""Groups lent, as multiple of those in train, where half of test is more."""
+
+
+def lend(pictures: Pictures, cut: Cut, study: Study) -> dict[str, list[str]]:
+    """Return, for each rare class, the test groups that are lent: half of them, at most `MOST_LENT` times those in train."""
+    lent = {}
+    for label in study.rare:
+        groups = np.array(sorted(set(pictures.groups[(pictures.labels == label) & (cut.split == "test")].tolist())))
+        order = groups[np.random.default_rng([5, cut.draw]).permutation(len(groups))]
+        lent[label] = order[: min(len(groups) // 2, round(MOST_LENT * cut.lesions))].tolist()
+    return lent
+
+
+def has_enough(pictures: Pictures, cut: Cut, study: Study) -> bool:
+    """Tell whether every rare class can lend `LEAST_LENT` groups."""
+    return min(len(groups) for groups in lend(pictures, cut, study).values()) >= LEAST_LENT
+
+
+def hold_back(pictures: Pictures, cut: Cut, features: Floats, study: Study) -> Case:
+    """Return the case of a cut whose lent images are the batch, up to `most_samples` of a class, and are in no split."""
+    split, rows = cut.split.copy(), []
+    for label, groups in lend(pictures, cut, study).items():
+        own = np.flatnonzero((pictures.labels == label) & np.isin(pictures.groups, groups))
+        split[own] = ""
+        rows += own[: study.most_samples].tolist()
+    everything = np.ones(len(rows), np.bool_)
+    return Case(replace(cut, split=split), features[rows], tuple(pictures.labels[rows].tolist()), everything, everything)
