@@ -9,7 +9,9 @@ from rich.markup import escape
 from flows.console import out, table
 
 if TYPE_CHECKING:
+    from validation.lift.foresight import Foresight
     from validation.lift.holding import LiftReport, TaskOutcome
+    from validation.lift.judgement import Verdict
     from validation.lift.proof import Proof
 
 COLOURS = {"accept": "green", "reject": "red", "inconclusive": "yellow"}
@@ -55,6 +57,38 @@ def _interval(estimate: dict[str, Any], sign: str = "") -> str:
     if estimate["low"] is None:
         return f"{estimate['value']:{sign}.3f}"
     return f"{estimate['value']:{sign}.3f} [dim]({estimate['low']:{sign}.3f} to {estimate['high']:{sign}.3f})[/]"
+
+
+STANDS_FOR = {"real": "real images of other patients", "moved": "common images, moved onto the class"}
+
+
+def show_foresight(foresight: Foresight) -> None:
+    """Print what the court says about batches that need no generator, and what follows."""
+    rows = [
+        (
+            escape(verdict.label or "all together"),
+            STANDS_FOR[found.kind],
+            found.images.get(verdict.label or "", ""),
+            f"{_coloured(verdict.word)}",
+            _lift(verdict),
+        )
+        for found in foresight.found
+        for verdict in found.verdicts
+        if verdict.label is None or verdict.label in foresight.test_patients
+    ]
+    title = f"What the court would say of {foresight.task}, if these were the synthetic images"
+    out().print(table(title, rows, "class", "in the place of synthetic images", "images", "verdict", "lift over the hardest control"))
+    for label in foresight.test_patients:
+        out().print(escape(foresight.advise(label)), soft_wrap=True)
+
+
+def _coloured(word: str) -> str:
+    return f"[{COLOURS[word]}]{word}[/]"
+
+
+def _lift(verdict: Verdict) -> str:
+    over = f" [dim]over {verdict.best_control.replace('_', ' ')}[/]" if verdict.best_control else ""
+    return _interval({"value": verdict.lift.value, "low": verdict.lift.low, "high": verdict.lift.high}, "+") + over
 
 
 def show_lift_proof(proof: Proof) -> None:

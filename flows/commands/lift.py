@@ -12,6 +12,9 @@ from flows.doorstep import at_work, wants_json
 
 def lift(
     ctx: typer.Context,
+    foresee: Annotated[
+        bool, typer.Option("--foresee", help="Before a generator is trained: what would real images bring in its place, and could this test set show it?")
+    ] = False,
     prove: Annotated[bool, typer.Option("--prove", help="Try the court on simulated batches whose worth is known; no project is needed.")] = False,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="With --prove: cohorts of each kind.")] = 20,
     seed: Annotated[int, typer.Option("--seed", min=0, help="With --prove: seed of the first cohort; another one is a fresh trial.")] = 0,
@@ -26,9 +29,13 @@ def lift(
     if prove:
         _prove(seeds, seed, json)
         return
-    from flows.lifting import run_lift
-    from flows.showing_lift import show_lift
+    from flows.lifting import run_foresight, run_lift
+    from flows.showing_lift import show_foresight, show_lift
 
+    if foresee:
+        foresight = at_work(ctx, run_foresight)
+        print_json(foresight) if json else show_foresight(foresight)
+        return
     report = at_work(ctx, run_lift)
     print_json(report) if json else show_lift(report)
 
