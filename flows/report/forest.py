@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from flows.report.charts import GUTTER, WIDTH, shorten, svg, text
 
 STEP, TAIL = 24, 200
-CURVE_HEIGHT = 250.0
+CURVE_HEIGHT = 280.0
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,11 @@ def forest_chart(rows: Sequence[Row], sides: tuple[str, str], title: str) -> Mar
     return svg(parts, bottom + 8, title)
 
 
-def curve_chart(curves: Sequence[Curve], title: str) -> Markup:
-    """Return curves over a dose (the doses stand at equal distances), with their intervals as thin lines."""
+def curve_chart(curves: Sequence[Curve], axes: tuple[str, str], title: str) -> Markup:
+    """Return curves over a dose (the doses stand at equal distances), with their intervals as thin lines; `axes` say what goes across and what goes up."""
     doses = sorted({point.x for curve in curves for point in curve.points})
     ends = [value for curve in curves for point in curve.points for value in (point.value, point.low, point.high) if value is not None]
-    end, left, right, top, bottom = nice_end(ends), 70.0, WIDTH - 30.0, 14.0, CURVE_HEIGHT - 40
+    end, left, right, top, bottom = nice_end(ends), 70.0, WIDTH - 30.0, 34.0, CURVE_HEIGHT - 56
 
     def across(dose: float, number: int) -> float:
         return left + (right - left) * (doses.index(dose) + 0.5) / len(doses) + 9 * (number - (len(curves) - 1) / 2)
@@ -91,7 +91,7 @@ def curve_chart(curves: Sequence[Curve], title: str) -> Markup:
     def up(value: float) -> float:
         return (top + bottom) / 2 - (bottom - top) / 2 * value / end
 
-    parts = []
+    parts = [text(left - 60, 14, f"↑ {axes[1]}", "axis"), text((left + right) / 2, bottom + 46, axes[0], "axis", "middle")]
     for share in (-1, -0.5, 0, 0.5, 1):
         y, kind = up(share * end), "zero" if share == 0 else "grid"
         parts.append(f'<line x1="{left:.1f}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}" class="{kind}"/>')

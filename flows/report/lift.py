@@ -25,6 +25,7 @@ ARMS = {
     "accepted": "synthetic, accepted by experts",
 }
 SCHEDULES = {"none": "", "mix": "mixed in", "pretrain": "first synthetic, then real", "decay": "less and less"}
+AXES = ("dose: images added, as a multiple of the real train images of the class", "AUPRC minus that of real images only")
 VERDICTS = {"task": pl.String, "class": pl.String, "verdict": pl.String, "reason": pl.String, "images": pl.Int64}
 ARM_NUMBERS = ("dose", "auprc", "auprc_low", "auprc_high", "lift", "lift_low", "lift_high")
 COST_NUMBERS = ("change", "low", "high")
@@ -117,11 +118,11 @@ def flatten_doses(judged: list[dict[str, Any]]) -> pl.DataFrame:
 
 
 def flatten_costs(judged: list[dict[str, Any]]) -> pl.DataFrame:
-    """Return one row a place where the judged images were looked at for harm."""
+    """Return one row a place where the judged images were looked at for harm; `doubt`: shown only without the correction for the number of places."""
     rows = [
         {"task": one["task"], "images of": verdict["label"] or OVERALL, "looked at": f"{cost['kind']} {cost['name']}"}
         | _spread(cost["change"], COST_NUMBERS)
-        | {"harm": "harm" if cost["is_harm"] else ""}
+        | {"harm": "harm" if cost["is_harm"] else "doubt" if cost.get("is_suspected") else ""}
         for one in judged
         for verdict in one["verdicts"]
         for cost in verdict["costs"]
@@ -158,7 +159,7 @@ def _estimate(value: float, low: float | None, high: float | None) -> str:
 def draw_doses(doses: pl.DataFrame, task: str, label: str) -> Any:
     """Return the dose curve of one class: gain over real images only, on validation; of each arm the schedule that the court would choose."""
     own = doses.filter((pl.col("task") == task) & (pl.col("class") == label) & (pl.col("dose") > 0) & pl.col("gain").is_not_null())
-    kinds = {ARMS["duplicated"]: "before", ARMS["smote"]: "test", ARMS["augmented"]: "val", ARMS["screened"]: "synthetic", ARMS["accepted"]: "now"}
+    kinds = {ARMS["duplicated"]: "before", ARMS["smote"]: "test", ARMS["augmented"]: "kept", ARMS["screened"]: "synthetic", ARMS["accepted"]: "now"}
     curves = []
     for arm, kind in kinds.items():
         found = own.filter(pl.col("arm") == arm)
@@ -168,4 +169,5 @@ def draw_doses(doses: pl.DataFrame, task: str, label: str) -> Any:
         schedule = best.sort("best", "schedule", descending=[True, False])["schedule"][0]
         points = [Point(*values) for values in found.filter(schedule=schedule).sort("dose").select("dose", "gain", "low", "high").iter_rows()]
         curves.append(Curve(f"{arm}{', ' + schedule if schedule else ''}", kind, tuple(points)))
-    return (curve_chart(curves, f"gain of {label} by dose on validation"), [(curve.label, curve.kind) for curve in curves]) if curves else None
+    chart = curve_chart(curves, AXES, f"gain of {label} by dose on validation") if curves else None
+    return (chart, [(curve.label, curve.kind) for curve in curves]) if curves else None

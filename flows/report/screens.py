@@ -9,7 +9,9 @@ import polars as pl
 from flows.report.charts import Dot, dot_chart
 
 ARTEFACTS = ("probe", "residue", "checkerboard", "border", "colour")
-SWAPS = ("real called so", "with the source", "increase", "increase_low", "increase_high")
+IN_WORDS = {"probe": "what the encoder sees", "residue": "fine noise or blur", "checkerboard": "checkerboard", "border": "frame", "colour": "colour"}
+"""What each number looks at, for people who do not know its name."""
+SWAPS = ("as they are", "with the source", "increase", "from", "to")
 
 
 def describe_screens(rounds: list[dict[str, Any]]) -> dict[str, Any]:
@@ -19,6 +21,7 @@ def describe_screens(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     shortcuts = [(task, shortcut) for task, screens in told for shortcut in screens.get("shortcut", ())]
     planted = [(task, screens["shortcut_power"]) for task, screens in told if screens.get("shortcut_power")]
     return {
+        "screen_words": IN_WORDS,
         "screen_powers": [(task, power, draw_power(power, "planted copies caught")) for task, power in powers],
         "screen_shortcuts": [(task, shortcut, draw_shortcut(shortcut)) for task, shortcut in shortcuts],
         "screen_swaps": list_swaps(shortcuts),
@@ -40,11 +43,14 @@ def _dot(label: str, rate: dict[str, Any], series: str) -> Dot:
 
 
 def draw_shortcut(shortcut: dict[str, Any]) -> Any:
-    """Return how well the probe and each artefact tell synthetic from real, 0.5 by chance; the probe's tick is what it tells between real patients."""
+    """Return how well the probe and each artefact tell synthetic from real, 0.5 by chance; the probe's tick is what it tells between real patients.
+
+    The probe is left out where there are too few images for it.
+    """
     found = {"probe": shortcut["probe"], **shortcut["artefacts"]["aucs"]}
     chance = shortcut["chance"]["value"] if shortcut["chance"] else 0.5
     dots = [
-        Dot(name, "now", area["value"], area["low"], area["high"], note=f"{area['value']:.2f}", chance=chance if name == "probe" else 0.5)
+        Dot(IN_WORDS[name], "now", area["value"], area["low"], area["high"], note=f"{area['value']:.2f}", chance=chance if name == "probe" else 0.5)
         for name in ARTEFACTS
         if (area := found.get(name))
     ]

@@ -16,8 +16,9 @@ from flows.report.screens import describe_screens
 if TYPE_CHECKING:
     from flows.report.material import Material
 
-NUMBERS = ("drawn", "near-copies", "wrong class", "shown to experts", "accepted", "rejected", "planted copies found", "of this class")
+NUMBERS = ("drawn", "near-copies", "wrong class", "shown", "accepted", "rejected", "copies found")
 FIGURES = ("fid", "kid", "kid_low", "kid_high", "precision", "recall", "density", "coverage", "ms_ssim")
+FIGURE_NAMES = {"fid": "FID", "kid": "KID", "kid_low": "from", "kid_high": "to", "ms_ssim": "MS-SSIM"}
 
 
 def describe_synthesis(material: Material, evidence: Evidence, files: dict[str, EvidenceFile]) -> dict[str, Any]:
@@ -29,14 +30,16 @@ def describe_synthesis(material: Material, evidence: Evidence, files: dict[str, 
     rounds = {one["task"]: one for one in material.rounds if (one["generator_sha256"] or "")[:12] in known}
     newest = list(rounds.values())
     fidelity = list_fidelity(newest)
+    measured = [name for name in fidelity.columns if fidelity[name].dtype == pl.Float64]
     files["fidelity"] = evidence.add_table("fidelity", fidelity, "fidelity and variety of the newest round of each task, beside held-out real images")
     return (
         describe_rewards(newest)
         | describe_screens(newest)
         | {
-            "fidelity": fidelity,
+            "fidelity": fidelity.filter(pl.any_horizontal(pl.col(measured).is_not_null())).with_columns(pl.col(measured).round(3)),
             "cautions": sorted({f"{one['task']}, {label}: {about['caution']}" for one in newest for label, about in one["fidelity"].items()}),
-            "fidelity_numbers": [name for name in fidelity.columns if fidelity[name].dtype == pl.Float64],
+            "fidelity_numbers": measured,
+            "fidelity_names": FIGURE_NAMES,
             "strips": [strip for one in newest for strip in read_strips(one)],
             "candidates": count_candidates(found),
             "candidate_numbers": list(NUMBERS),
@@ -58,8 +61,7 @@ def count_candidates(found: pl.DataFrame) -> pl.DataFrame:
             (~stopped).sum().alias(NUMBERS[3]),
             (pl.col("verdict") == "accepted").sum().alias(NUMBERS[4]),
             ((pl.col("verdict") == "rejected") & ~stopped).sum().alias(NUMBERS[5]),
-            pl.col("power").mean().round(3).alias(NUMBERS[6]),
-            pl.col("power_class").mean().round(3).alias(NUMBERS[7]),
+            pl.coalesce("power_class", "power").mean().round(3).alias(NUMBERS[6]),
         )
         .sort("task", "label")
     )

@@ -7,7 +7,6 @@ and machines do not enter, so the same version and models give the same bytes.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from curation.manifest import write_bytes
 from curation.project import Project
@@ -16,9 +15,6 @@ from flows.report import sections
 from flows.report.evidence import Evidence
 from flows.report.gallery import draw_shelves
 from flows.report.material import gather
-
-if TYPE_CHECKING:
-    pass
 
 HERE = Path(__file__).parent
 

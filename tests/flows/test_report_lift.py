@@ -102,7 +102,8 @@ def test_charts_of_differences_escape_their_labels_and_colour_what_is_shown() ->
     drawn = forest_chart(rows, ("left", "right"), "t")
     assert "<b>" not in drawn
     assert re.findall(r'class="dot (\w+)"', drawn) == ["yes", "no", "before"]
-    curve = curve_chart([Curve("<b>", "now", (Point(0.5, 0.1, 0.0, 0.2), Point(1.0, 0.2, None, None)))], "t")
+    curve = curve_chart([Curve("<b>", "now", (Point(0.5, 0.1, 0.0, 0.2), Point(1.0, 0.2, None, None)))], ("dose", "<i>"), "t")
     assert "<b>" not in curve
+    assert "<i>" not in curve
     assert curve.count("<circle") == 2
     assert strip_chart([Mark(0.1, "no", "<b>")], 0.2, "t").count("chance") == 1

@@ -48,7 +48,7 @@ def test_the_source_is_drawn_and_the_swap_is_told() -> None:
     """Probe and artefacts as areas, the swap as shares."""
     shown = describe_screens([a_round(is_measured=True)])
     chart = shown["screen_shortcuts"][0][2]
-    assert "residue" in chart
+    assert "fine noise or blur" in chart
     assert "0.97" in chart
     assert shown["screen_swaps"].rows() == [("colour-2d", "disc", 0.1, 0.6, 0.5, 0.4, 0.6)]
 
@@ -70,7 +70,7 @@ def test_the_page_says_what_the_screens_are_worth(tmp_path: Path) -> None:
     (folder / "round-0.json").write_text(json.dumps(told))
     make_release(project)
     page = write_report(project).read_text()
-    assert "planted copies of 5 train images" in page
-    assert "Yes, by probe, residue" in page
+    assert "disc, colour-2d: 9 of 10 planted copies found" in page
+    assert "Yes, by what the encoder sees, fine noise or blur" in page
     assert 'id="table-swaps"' in page
     assert "planted artefacts that the source screen found" in page
