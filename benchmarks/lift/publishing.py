@@ -106,20 +106,21 @@ def conclude(rows: Sequence[Row]) -> str:
 
 def _weigh_oracle(rows: Sequence[Row]) -> str:
     """Return what the positive control says of the court's power."""
-    oracle = [row for row in rows if row["arm"] == "oracle"]
-    oracle = [row for row in oracle if row["label"] == "overall"] or oracle
+    oracle = [row for row in rows if row["arm"] == "oracle" and row["label"] != "overall"]
     if not oracle:
         return "No oracle was judged, so nobody knows whether the court could have seen a lift with this data."
-    found = [f"n = {row['lesions']}, *{row['verdict']}*, {_cell(row['lift'], signed=True)} over {row['best_control']}: {_sees(row)}" for row in oracle]
-    return f"Oracle (real images handed in as if synthetic): {'; '.join(found)}."
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for row in oracle:
+        found[_sees(row)].append(f"{row['label']}, n = {row['lesions']} ({_cell(row['lift'], signed=True)} over {row['best_control']})")
+    return " ".join(["Oracle (real images handed in as if synthetic):", *(f"{sees}: {'; '.join(named)}." for sees, named in found.items())])
 
 
 def _sees(row: Row) -> str:
     """Return what the verdict on real images says of that on synthetic ones."""
     if row["verdict"] == "accept":
-        return "the court could see a lift of this size"
+        return "the court could see a lift"
     if row["reason"].startswith("No useful lift"):
-        return "not even further real images help here, so there is nothing to gain for synthetic ones"
+        return "not even further real images help, so there is nothing to gain"
     return "the court could not see a lift even of real images, so that none was shown says little"
 
 
