@@ -127,6 +127,8 @@ def _refuse_changes(matched: dict[str, TableRow], digests: dict[str, str], study
     """Raise `UsageError` when table or images are not those that the work folder was made from."""
     mark = study.work / "data.json"
     found = {"images": _hash(sorted(digests.items())), "table": _hash([(file, *row.said) for file, row in matched.items()])}
+    if not mark.exists() and (study.work / "features").exists():
+        raise UsageError("this work folder is of an earlier version of this benchmark, which did not record its data: choose another --work")
     before = json.loads(mark.read_text()) if mark.exists() else found
     if changed := [name for name in found if before[name] != found[name]]:
         raise UsageError(f"--{' and --'.join(changed)} changed since this work folder was made, and results would be mixed: choose another --work")

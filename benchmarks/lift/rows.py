@@ -16,6 +16,8 @@ from curation.errors import UsageError
 NO_LABEL = ("", "nan")
 NO_PATIENT = ("", "nan", "na", "n/a", "none", "null", "unknown", "-", "?")
 SHOWN_NAMES = 12
+MOST_LINES = 50
+"""Of one cell; more are rows that an open quote swallowed."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ def _read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
         raise UsageError(f"--table {path.name} is no CSV table: {error}") from None
     if len(rows) < 2:
         raise UsageError(f"--table {path.name} has {'a header but no rows' if rows else 'nothing in it'}: was it cut short while it was written?")
+    if broken := [line for line, row in enumerate(rows, start=1) if any(cell.count("\n") > MOST_LINES for cell in row)]:
+        raise UsageError(f"--table {path.name}: {name_lines(broken[:1])} opens a quote and does not close it for {MOST_LINES} lines: mend it")
     return [_clean(name) for name in rows[0]], [[_clean(cell) for cell in row] for row in rows[1:]]
 
 

@@ -139,6 +139,7 @@ def test_a_changed_table_or_image_is_not_mixed_into_old_results(tmp_path: Path) 
         ({"patient": "id"}, "when every image is of another patient, say --patient none"),
         ({"where": ("who=nobody",)}, "no row has who=nobody; its values are: p-nv0"),
         ({"image": "class"}, "files of only 0 of 9 rows"),
+        ({"end": '\n"' + "\n" * 60}, "row 2 opens a quote and does not close it"),
     ],
 )
 def test_what_cannot_be_run_is_refused_with_what_to_do(tmp_path: Path, changes: dict[str, object], sentence: str) -> None:
