@@ -3,7 +3,7 @@
 It is a logistic regression on what `Anchor` says of an image: its features, how much it looks like its class to a probe on real images, how far real
 images are. Its probabilities are calibrated by Platt scaling (Platt 1999) of out-of-fold scores. Folds keep apart generators where there are three
 or more (then the figures say what to expect of a new generator), else the patients that the images come closest to. All figures are of images whose fold
-neither the regression nor the scaling saw.
+neither the regression nor the scaling was fitted on; the scores that the scaling learns from come from regressions that were.
 
 Real images are not learned from: they would teach the model to tell real from synthetic, which the experts are not asked.
 """

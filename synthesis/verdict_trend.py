@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import polars as pl
 
+from synthesis.screens.rates import rate
+
 
 class ExpertVerdict(NamedTuple):
     """What the readers together said of one synthetic image; `reasons` only when they rejected it; `reviewed_at` in ISO 8601."""
@@ -69,18 +71,17 @@ def _is_audit(screens: str | None) -> bool:
 
 def _count(generator: str, said: list[tuple[ExpertVerdict, bool]]) -> GeneratorVerdicts:
     """Return the counts of one generator."""
-    from scipy.stats import binomtest
-
     rejected = [one for one, _ in said if one.rejected]
-    low, high = binomtest(len(rejected), len(said)).proportion_ci(method="wilson")
+    share = rate(one.rejected for one, _ in said)
+    assert share is not None  # a generator is listed when something was said of it
     audited = [one.rejected for one, is_audit in said if is_audit]
     return GeneratorVerdicts(
         generator=generator[:12],
         judged=len(said),
         rejected=len(rejected),
-        share=round(len(rejected) / len(said), 4),
-        share_low=round(float(low), 4),
-        share_high=round(float(high), 4),
+        share=share.share,
+        share_low=share.low,
+        share_high=share.high,
         reasons=dict(sorted(Counter(reason for one in rejected for reason in one.reasons).items())),
         audited=len(audited),
         audited_rejected=sum(audited),

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from flows.report.charts import Dot, dot_chart
+from synthesis.screens.rates import count
 
 COUNTS = ("judged", "rejected", "share", "share_low", "share_high", "audited", "audited_rejected")
 
@@ -49,10 +50,10 @@ def draw_trend(trend: list[dict[str, Any]]) -> Any:
 
 def draw_reliability(quality: dict[str, Any]) -> Any:
     """Return, for each bin of the model's probabilities, the share that experts rejected, with a tick at the mean probability."""
-    from scipy.stats import binomtest
-
-    dots = []
-    for mean, share, images in quality["reliability"]:
-        low, high = binomtest(round(share * images), images).proportion_ci(method="wilson")
-        dots.append(Dot(f"said {mean:.2f}", "now", share, float(low), float(high), note=f"{share:.2f} of {images} rejected", chance=mean))
+    found = [(mean, count(round(share * images), images)) for mean, share, images in quality["reliability"]]
+    dots = [
+        Dot(f"said {mean:.2f}", "now", rate.share, rate.low, rate.high, note=f"{rate.share:.2f} of {rate.of} rejected", chance=mean)
+        for mean, rate in found
+        if rate is not None
+    ]
     return dot_chart(dots, "share that experts rejected, by what the model said")

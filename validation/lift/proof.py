@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from curation.progress import Progress, silent
+from synthesis.screens.rates import rate as share_of
 from validation.lift.judgement import Estimate, Verdict, Word
 from validation.lift.judging import judge
 from validation.lift.simulation import KINDS, RARE, SPACES, Kind, Space, simulate
@@ -153,9 +154,7 @@ def rate_errors(runs: Sequence[Run]) -> ErrorRate:
     Example:
         1 wrong of 20 gives .05 [.009, .236].
     """
-    from scipy.stats import binomtest
-
-    wrong = sum(run.is_wrong for run in runs)
-    bounds = binomtest(wrong, len(runs)).proportion_ci(method="wilson")
+    wrong = share_of(run.is_wrong for run in runs)
+    assert wrong is not None  # there are runs of every kind
     words = {str(word): number for word, number in sorted(Counter(run.word for run in runs).items())}
-    return ErrorRate(runs[0].kind, runs[0].space, len(runs), wrong, float(bounds.low), float(bounds.high), words)
+    return ErrorRate(runs[0].kind, runs[0].space, wrong.of, wrong.found, wrong.low, wrong.high, words)
