@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from curation.errors import IntegrityError
+from curation.errors import IntegrityError, UsageError
 from curation.manifest import write_bytes
 
 CHECKPOINT_NAME = "checkpoint.safetensors"
@@ -46,6 +46,18 @@ def read_about(path: Path) -> dict[str, Any] | None:
             about: dict[str, Any] = json.loads(file.metadata()["about"])
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise IntegrityError(path, "is not a generator's file; remove it to train again") from error
+    return about
+
+
+def read_finished(folder: Path) -> dict[str, Any]:
+    """Return what the finished generator of a folder says about itself.
+
+    Raises:
+        UsageError: there is none.
+    """
+    about = read_about(folder / GENERATOR_NAME)
+    if about is None:
+        raise UsageError("there is no finished generator in this folder: run `curaloop synthesize`, which trains one")
     return about
 
 

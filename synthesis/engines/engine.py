@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,13 @@ from typing import ClassVar, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from curation.errors import UsageError
 from curation.pixels import Pixels
 from curation.progress import Progress
+from synthesis.checkpoint import GENERATOR_NAME
 from synthesis.recipe import SamplingSettings
+
+NOTHING_LEARNED = "this generator has learned nothing yet: fit it or load a finished one"
 
 Condition = dict[str, str]
 """`label`, and any further column that the recipe's `conditions` list; a column that is left out is unknown."""
@@ -113,3 +118,23 @@ class Engine(Protocol):
             UsageError: there is none.
         """
         ...
+
+
+def check_squares(examples: Examples, size_px: int) -> None:
+    """Raise `UsageError` unless all images are squares of this side, gray or RGB, each with its condition."""
+    shape = examples.images.shape
+    if shape[1:3] != (size_px, size_px) or shape[3:] not in ((), (3,)) or shape[0] != len(examples.conditions):
+        found = f"images of shape {shape} with {len(examples.conditions)} conditions"
+        raise UsageError(f"a generator of {size_px} px cannot be trained on {found}: give square images of that side, one condition each")
+
+
+def copy_generator(source: Path | None, target: Path) -> None:
+    """Copy the finished generator of a folder into another.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if source is None:
+        raise UsageError(NOTHING_LEARNED)
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source / GENERATOR_NAME, target / GENERATOR_NAME)

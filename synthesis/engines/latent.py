@@ -6,16 +6,15 @@ is trained; afterwards all its weights are part of `generator.safetensors`, so t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from curation.errors import UsageError
 from curation.pixels import Pixels
 from curation.progress import Progress
-from synthesis.engines.engine import Condition, Examples, GeneratorReport, Wanted
-from synthesis.engines.pixel import PREVIEW_IMAGES, PixelDiffusion, as_pixels, make_lessons, start_vocabulary
-from synthesis.generator import Course, Trained, load_generator, train_generator
+from synthesis.engines.engine import Examples, GeneratorReport, check_squares
+from synthesis.engines.pixel import PixelDiffusion, as_pixels, make_lessons, start_vocabulary
+from synthesis.generator import Course, Trained, load_generator
 from synthesis.latents.autoencoder import Autoencoder, check_sides, read_autoencoder
 from synthesis.latents.space import LatentSpace, flipped_variants, latents_of, measure_space, restore_space
 from synthesis.latents.training import train_autoencoder
@@ -50,7 +49,7 @@ class LatentDiffusion(PixelDiffusion):
         self._check(examples)
         vocabulary = start_vocabulary(examples.conditions, self.settings)
         lessons = self._lessons(examples, vocabulary)
-        space = self._open_space(lessons.images, folder, progress)
+        self._space = space = self._open_space(lessons.images, folder, progress)
         space.coder.network.to(choose_device(self.settings))
         latents = latents_of(space, lessons.images, self.settings, folder, progress)
         check_sides(tuple(latents.shape[2:]), 2 ** (len(self.settings.channels) - 1))
@@ -58,17 +57,12 @@ class LatentDiffusion(PixelDiffusion):
         packed = Lessons(latents, lessons.codes.repeat(variants, 1), lessons.nulls)
         unflipped = self.settings.model_copy(update={"flips": ()})
         more = {SPACE: space.about, "flips": list(self.settings.flips), "latent_shape": list(latents.shape[1:]), "dimensions": latents.ndim - 2}
-        course = Course(packed, vocabulary, unflipped, more, space.weights, preview=lambda network: self._show(network, vocabulary, space, latents.shape[1:]))
-        report = train_generator(course, folder, progress)
-        self._hold(folder, load_generator(folder))
-        return report
+        course = Course(packed, vocabulary, unflipped, more, space.weights, lambda network: self._preview(network, vocabulary, latents.shape[1:]))
+        return self._train(course, folder, progress)
 
     def _check(self, examples: Examples) -> None:
         """Raise `UsageError` unless the images are squares of the recipe's size."""
-        side, shape = self.settings.size_px, examples.images.shape
-        if shape[1:3] != (side, side) or shape[3:] not in ((), (3,)) or shape[0] != len(examples.conditions):
-            found = f"images of shape {shape} with {len(examples.conditions)} conditions"
-            raise UsageError(f"a generator of {side} px cannot be trained on {found}: give square images of that side, one condition each")
+        check_squares(examples, self.settings.size_px)
 
     def _lessons(self, examples: Examples, vocabulary: Any) -> Lessons:
         """Return the examples as `(N, C, …)` uint8 with their codes."""
@@ -107,47 +101,16 @@ class LatentDiffusion(PixelDiffusion):
 
     def _hold(self, folder: Path, trained: Trained) -> None:
         """Draw from this finished generator from now on."""
-        self.folder, self._trained = folder, trained
+        super()._hold(folder, trained)
         self._space = restore_space(trained.about[SPACE], trained.frozen)
         self._space.coder.network.to(choose_device(trained.settings))
 
-    def _draw(self, trained: Trained, wanted: Sequence[Wanted]) -> list[Pixels]:
-        """Return the images of one batch."""
+    def _make(self, network: Any, codes: Any, nulls: Any, seeds: list[int], shape: tuple[int, ...]) -> list[Pixels]:
+        """Return what the network makes of noise of this shape, unpacked."""
         assert self._space is not None
-        codes, seeds = trained.vocabulary.encode([wish.condition for wish in wanted]), [wish.seed for wish in wanted]
-        shape = tuple(trained.about["latent_shape"])
-        return self._unpack(self._space, self._denoised(trained.network, codes, trained.vocabulary.nulls, seeds, shape))
+        latents = draw_images(network, codes, nulls, seeds, shape, self.sampling, self.settings.precision, bounded=False)
+        return self._unpack(self._space.unpack(latents))
 
-    def _denoised(self, network: Any, codes: Any, nulls: Any, seeds: list[int], shape: tuple[int, ...]) -> Any:
-        """Return `(N, L, …)` latents, one a seed."""
-        return draw_images(network, codes, nulls, seeds, shape, self.sampling, self.settings.precision, bounded=False)
-
-    def _unpack(self, space: LatentSpace, latents: Any) -> list[Pixels]:
-        """Return `(S, S)` or `(S, S, 3)` uint8 images of latents."""
-        return as_pixels(to_bytes(space.unpack(latents)))
-
-    def _picture(self, image: Pixels) -> Pixels:
-        """Return what a person is shown of an image."""
-        return image
-
-    def _show(self, network: Any, vocabulary: Any, space: LatentSpace, shape: tuple[int, ...]) -> Pixels:
-        """Return a picture of samples of every label, the same seeds each time."""
-        from synthesis.grids import tile
-
-        labels = vocabulary.values["label"]
-        number = max(1, PREVIEW_IMAGES // len(labels))
-        wanted: list[Condition] = [{"label": label} for label in labels for _ in range(number)]
-        latents = self._denoised(network, vocabulary.encode(wanted), vocabulary.nulls, list(range(number)) * len(labels), tuple(shape))
-        return tile([self._picture(image) for image in self._unpack(space, latents)], number)
-
-    @classmethod
-    def load(cls, folder: Path, sampling: SamplingSettings | None = None) -> Self:
-        """Return the finished generator of a folder.
-
-        Raises:
-            UsageError: there is none.
-        """
-        trained = load_generator(folder)
-        engine = cls(trained.settings, sampling or SamplingSettings())
-        engine._hold(folder, trained)
-        return engine
+    def _unpack(self, images: Any) -> list[Pixels]:
+        """Return `(S, S)` or `(S, S, 3)` uint8 images of float32 ones, about in [-1, 1]."""
+        return as_pixels(to_bytes(images))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,12 +24,13 @@ from synthesis.checkpoint import (
     finish_training,
     is_same,
     read_about,
+    read_finished,
     read_losses,
     read_tensors,
     restore_checkpoint,
     save_checkpoint,
 )
-from synthesis.engines.engine import Examples, GeneratorReport, Wanted
+from synthesis.engines.engine import NOTHING_LEARNED, Examples, GeneratorReport, Wanted, check_squares, copy_generator
 from synthesis.generator import generator_sha256, learned_settings
 from synthesis.network import choose_device
 from synthesis.pretrained import check_prompts, decode_latent, embed_prompts, encode_images, find_pipeline, hash_pipeline, keys_of, open_pipeline, write_prompt
@@ -115,7 +115,9 @@ class LoraDiffusion:
         """
         import torch
 
-        about = read_about(_folder_of(self.folder) / GENERATOR_NAME) or {}
+        if self.folder is None:
+            raise UsageError(NOTHING_LEARNED)
+        about = read_finished(self.folder)
         prompts = [write_prompt(self.settings.lora.prompt, wish.condition) for wish in wanted]
         if unknown := sorted(set(prompts) - set(about["prompts"])):
             raise UsageError(f"this generator never saw an image of the prompt {unknown[0]!r}: train one on images that show it")
@@ -146,9 +148,7 @@ class LoraDiffusion:
         Raises:
             UsageError: there is none.
         """
-        source = _folder_of(self.folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / GENERATOR_NAME, folder / GENERATOR_NAME)
+        copy_generator(self.folder, folder)
 
     @classmethod
     def load(cls, folder: Path, sampling: SamplingSettings | None = None) -> Self:
@@ -157,9 +157,7 @@ class LoraDiffusion:
         Raises:
             UsageError: there is none, or its pretrained pipeline is gone or another one now.
         """
-        about = read_about(folder / GENERATOR_NAME)
-        if about is None:
-            raise UsageError("there is no finished generator in this folder: run `curaloop synthesize`, which trains one")
+        about = read_finished(folder)
         settings = GeneratorSettings(**about["settings"])
         where = find_pipeline(settings.lora.pipeline, settings.lora.revision)
         if hash_pipeline(where) != about["pipeline_sha256"]:
@@ -170,22 +168,14 @@ class LoraDiffusion:
         return engine
 
 
-def _folder_of(folder: Path | None) -> Path:
-    if folder is None:
-        raise UsageError("this generator has learned nothing yet: fit it or load a finished one")
-    return folder
-
-
 def _check(examples: Examples, settings: GeneratorSettings) -> None:
     """Raise `UsageError` unless images, prompt and processes fit the settings."""
-    side, allowed = settings.size_px, {"label", *settings.conditions}
-    if examples.images.shape[1:3] != (side, side) or len(examples.images) != len(examples.conditions):
-        raise UsageError(f"images of shape {examples.images.shape} cannot be learned at {side} px: give square images of that side, one condition each")
+    check_squares(examples, settings.size_px)
     if count_processes() > 1:
         raise UsageError("the engine lora trains in one process: run `curaloop synthesize` without `accelerate launch`")
     if settings.base is not None:
         raise UsageError("synthesis.generator.base is of no use to the engine lora, which starts from its pipeline: leave it out")
-    if unknown := sorted(keys_of(settings.lora.prompt) - allowed):
+    if unknown := sorted(keys_of(settings.lora.prompt) - {"label", *settings.conditions}):
         raise UsageError(f"synthesis.generator.lora.prompt names {unknown[0]!r}, which is no condition: add it to synthesis.generator.conditions")
 
 

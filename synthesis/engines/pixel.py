@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -12,9 +11,8 @@ import numpy as np
 from curation.errors import UsageError
 from curation.pixels import Pixels
 from curation.progress import Progress
-from synthesis.checkpoint import GENERATOR_NAME
 from synthesis.conditions import Vocabulary, read_vocabulary
-from synthesis.engines.engine import Condition, Examples, GeneratorReport, Wanted
+from synthesis.engines.engine import NOTHING_LEARNED, Condition, Examples, GeneratorReport, Wanted, check_squares, copy_generator
 from synthesis.generator import Course, Trained, load_generator, read_base, train_generator
 from synthesis.grids import tile
 from synthesis.recipe import GeneratorSettings, SamplingSettings
@@ -46,8 +44,12 @@ class PixelDiffusion:
         Raises:
             UsageError: the images are not of the recipe's size, or what `train_generator` raises.
         """
-        report = train_generator(self.make_course(examples), folder, progress)
-        self.folder, self._trained = folder, load_generator(folder)
+        return self._train(self.make_course(examples), folder, progress)
+
+    def _train(self, course: Course, folder: Path, progress: Progress) -> GeneratorReport:
+        """Train, and draw from the finished generator from now on."""
+        report = train_generator(course, folder, progress)
+        self._hold(folder, load_generator(folder))
         return report
 
     def make_course(self, examples: Examples) -> Course:
@@ -56,13 +58,14 @@ class PixelDiffusion:
         Raises:
             UsageError: the images are not of the recipe's size.
         """
-        side = self.settings.size_px
-        if examples.images.shape[1:3] != (side, side) or len(examples.images) != len(examples.conditions):
-            found = f"images of shape {examples.images.shape} with {len(examples.conditions)} conditions"
-            raise UsageError(f"a generator of {side} px cannot be trained on {found}: give square images of that side, one condition each")
+        check_squares(examples, self.settings.size_px)
         vocabulary = start_vocabulary(examples.conditions, self.settings)
         lessons = make_lessons(examples, vocabulary)
-        return Course(lessons, vocabulary, self.settings, preview=lambda network: self._preview(network, vocabulary, lessons.images.shape[1]))
+        return Course(lessons, vocabulary, self.settings, preview=lambda network: self._preview(network, vocabulary, lessons.images.shape[1:]))
+
+    def _hold(self, folder: Path, trained: Trained) -> None:
+        """Draw from this finished generator from now on."""
+        self.folder, self._trained = folder, trained
 
     def sample(self, wanted: Sequence[Wanted], progress: Progress) -> list[Pixels]:
         """Return one image a wish: `(S, S)` or `(S, S, 3)` uint8.
@@ -71,7 +74,7 @@ class PixelDiffusion:
             UsageError: nothing was trained or loaded, or the generator never saw a wanted value.
         """
         if self._trained is None:
-            raise UsageError("this generator has learned nothing yet: fit it or load a finished one")
+            raise UsageError(NOTHING_LEARNED)
         trained, drawn = self._trained, []
         for start in range(0, len(wanted), self.sampling.batch_size):
             drawn += self._draw(trained, wanted[start : start + self.sampling.batch_size])
@@ -80,20 +83,25 @@ class PixelDiffusion:
 
     def _draw(self, trained: Trained, wanted: Sequence[Wanted]) -> list[Pixels]:
         """Return the images of one batch."""
-        codes = trained.vocabulary.encode([wish.condition for wish in wanted])
-        shape = (trained.about["channels"], trained.settings.size_px, trained.settings.size_px)
-        seeds = [wish.seed for wish in wanted]
-        images = draw_images(trained.network, codes, trained.vocabulary.nulls, seeds, shape, self.sampling, trained.settings.precision)
-        return as_pixels(to_bytes(images))
+        codes, side = trained.vocabulary.encode([wish.condition for wish in wanted]), trained.settings.size_px
+        shape = trained.about.get("latent_shape", (trained.about["channels"], side, side))
+        return self._make(trained.network, codes, trained.vocabulary.nulls, [wish.seed for wish in wanted], tuple(shape))
 
-    def _preview(self, network: Any, vocabulary: Vocabulary, channels: int) -> Pixels:
+    def _make(self, network: Any, codes: Any, nulls: Any, seeds: list[int], shape: tuple[int, ...]) -> list[Pixels]:
+        """Return what the network makes of noise of this shape, one image a seed."""
+        return as_pixels(to_bytes(draw_images(network, codes, nulls, seeds, shape, self.sampling, self.settings.precision)))
+
+    def _preview(self, network: Any, vocabulary: Vocabulary, shape: tuple[int, ...]) -> Pixels:
         """Return a picture of samples of every label, the same seeds each time."""
         labels = vocabulary.values["label"]
         number = max(1, PREVIEW_IMAGES // len(labels))
         wanted: list[Condition] = [{"label": label} for label in labels for _ in range(number)]
-        seeds, shape = list(range(number)) * len(labels), (channels, self.settings.size_px, self.settings.size_px)
-        images = draw_images(network, vocabulary.encode(wanted), vocabulary.nulls, seeds, shape, self.sampling, self.settings.precision)
-        return tile(as_pixels(to_bytes(images)), number)
+        made = self._make(network, vocabulary.encode(wanted), vocabulary.nulls, list(range(number)) * len(labels), tuple(shape))
+        return tile([self._picture(image) for image in made], number)
+
+    def _picture(self, image: Pixels) -> Pixels:
+        """Return what a person is shown of an image."""
+        return image
 
     def save(self, folder: Path) -> None:
         """Copy the finished generator into another folder.
@@ -101,10 +109,7 @@ class PixelDiffusion:
         Raises:
             UsageError: there is none.
         """
-        if self.folder is None:
-            raise UsageError("this generator has learned nothing yet: fit it or load a finished one")
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(self.folder / GENERATOR_NAME, folder / GENERATOR_NAME)
+        copy_generator(self.folder, folder)
 
     @classmethod
     def load(cls, folder: Path, sampling: SamplingSettings | None = None) -> Self:
@@ -115,7 +120,7 @@ class PixelDiffusion:
         """
         trained = load_generator(folder)
         engine = cls(trained.settings, sampling or SamplingSettings())
-        engine.folder, engine._trained = folder, trained
+        engine._hold(folder, trained)
         return engine
 
 

@@ -17,7 +17,6 @@ from curation.progress import Progress
 from synthesis.engines.engine import Examples
 from synthesis.engines.latent import AUTOENCODER_FOLDER, LatentDiffusion
 from synthesis.latents.autoencoder import Autoencoder
-from synthesis.latents.space import LatentSpace
 from synthesis.latents.training import train_autoencoder
 from synthesis.recipe import AutoencoderSettings
 from synthesis.training import Lessons
@@ -55,9 +54,9 @@ class VolumeDiffusion(LatentDiffusion):
         """Return the autoencoder that was trained on these volumes."""
         return train_autoencoder(images, self.settings.volume, self.settings, folder / AUTOENCODER_FOLDER, progress)
 
-    def _unpack(self, space: LatentSpace, latents: Any) -> list[Pixels]:
+    def _unpack(self, images: Any) -> list[Pixels]:
         """Return `(D, H, W)` float32 volumes of gray levels from 0 to 255."""
-        volumes = (space.unpack(latents).clamp(-1, 1) + 1) * 127.5
+        volumes = (images.clamp(-1, 1) + 1) * 127.5
         return [np.ascontiguousarray(volume[0]) for volume in volumes.numpy()]
 
     def _picture(self, image: Pixels) -> Pixels:
