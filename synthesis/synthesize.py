@@ -244,10 +244,10 @@ def _reason_to_skip(settings: SynthesisSettings, usable: pl.DataFrame, gaps: pl.
     is_volume = settings.generator.engine == "volume"
     if task.endswith("-3d") != is_volume:
         return f"the engine {settings.generator.engine} makes {'volumes' if is_volume else '2-D images'} only; name another engine or collect more of {task}"
-    if gaps.filter((pl.col("task") == task) & asked).is_empty():
-        return f"no cell of {task} asks for synthesis"
     if (shortage := say_shortage(usable, gaps, settings)) and usable.height < settings.least_train_images:
         return shortage
+    if gaps.filter((pl.col("task") == task) & asked).is_empty():
+        return f"no cell of {task} asks for synthesis; `curaloop gaps` shows which have enough images, and which too few patients to learn from"
     if usable["label"].n_unique() < LEAST_CLASSES:
         return f"all train images of {task} are of one class; the class screen needs two"
     if not requests:

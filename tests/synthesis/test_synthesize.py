@@ -206,6 +206,7 @@ def test_no_more_than_the_recipe_allows_is_drawn(tmp_path: Path) -> None:
         ({"task": "ct-3d"}, a_gap_table(task="ct-3d"), "2-D images only; name another engine"),
         ({}, a_gap_table(action="collect"), "no cell"),
         ({"least_train_images": 500}, a_gap_table(), "too little data"),
+        ({"least_train_images": 500}, a_gap_table(action="collect"), "too little data"),
         ({"plan": PlanSettings(least_class_patients=5)}, a_gap_table(), "too little data: 4 train patients of disc; 5 would be enough"),
         ({}, a_gap_table(label="unheard of"), "without a train image"),
     ],
