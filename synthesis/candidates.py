@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 
 from curation.pixels import SYNTHETIC_MARK, Pixels
@@ -71,7 +72,7 @@ def next_seed(rows: pl.DataFrame, generator: str, settings: SynthesisSettings) -
 
 
 def store_candidates(project: Project, train: TrainingSet, drawn: Drawn, screens: list[dict[str, Any]], origin: Provenance, known: set[str]) -> pl.DataFrame:
-    """Write the images, marked as synthetic, into a working shard and return their rows; images that are `known` already are left out.
+    """Write the images, marked as synthetic, into a working shard and return their rows; those that are `known` already or their parents still are left out.
 
     Those that failed a screen are kept as rejected without readers: they are counted, and nobody is shown them.
     """
@@ -80,8 +81,8 @@ def store_candidates(project: Project, train: TrainingSet, drawn: Drawn, screens
         like = train.rows if wish.parent_id is None else train.rows.filter(pl.col("image_id") == wish.parent_id)
         finished = finish_like(image, like)
         record = _describe(like, finished, wish, result, origin)
-        name = f"{record.image_id}{record.suffix}"
-        if record.image_id not in known and name not in files:
+        name, is_changed = f"{record.image_id}{record.suffix}", wish.parent is None or not np.array_equal(image, wish.parent)
+        if is_changed and record.image_id not in known and name not in files:
             files[name] = finished.encode({MARK: "YES", "generator": origin.generator_sha256[:16], "seed": str(wish.seed)})
             records.append(record)
     places = write_shards(sorted(files.items()), project.working_shards)

@@ -185,3 +185,11 @@ def test_edits_of_sixteen_bits_stay_sixteen_bits(tmp_path: Path) -> None:
         assert image.shape == parent.shape
         assert 0 < (image != parent).mean() < 0.6
     assert replay(project, made[0][0]["image_id"]).label == "disc"
+
+
+def test_a_parent_that_did_not_change_is_no_candidate(tmp_path: Path) -> None:
+    """A rim so wide that nothing is added: the image would stand there twice, under two labels."""
+    project = a_phantom_project(tmp_path)
+    report = synthesize(project, tiny_synthesis(generator=settings("edit", rim_px=1e6)), a_gap_table(missing=2), embed_phantoms)
+    assert (report.sampled, report.new_candidates) == (2, 0)
+    assert made_and_parents(project) == []
