@@ -27,8 +27,9 @@ def show_plan(plan: Plan) -> None:
     out().print(table("Plan", [(choice.key.replace("_", " "), choice.value, choice.reason) for choice in plan.choices], "", "", "because"))
     generator = plan.generator
     size = f"{generator.engine}, {generator.size_px} px, channels {', '.join(map(str, generator.channels))}"
+    steps = generator.steps if generator.base is None else generator.low_shot_steps
     threads = f"{plan.threads} thread{'' if plan.threads == 1 else 's'} of torch"
-    out().print(f"[bold]Generator[/]  {size}; {generator.steps:,} steps of {generator.batch_size} images, {threads}")
+    out().print(f"[bold]Generator[/]  {size}; {steps:,} steps of {generator.batch_size} images, {threads}")
     memory = f"{plan.peak_gb:.1f} GiB at its peak" if plan.peak_gb is not None else f"about {plan.counted_gb or 0:.1f} GiB by its shapes"
     out().print(f"[bold]Costs[/]      {plan.minutes_training:,.1f} min of training, {plan.minutes_sampling:,.1f} min of sampling, {memory}; then the screens")
     for warning in plan.warnings:

@@ -103,8 +103,16 @@ def row_conditions(rows: pl.DataFrame, columns: Sequence[str]) -> tuple[dict[str
     Raises:
         UsageError: a column is neither one of the record nor a key of `attributes`.
     """
-    chosen = rows.select(LABEL, *(cell_values(rows, RECORD_COLUMNS.get(name, name)).alias(name) for name in columns))
+    chosen = rows.select(LABEL, *(_values(rows, name).alias(name) for name in columns))
     return tuple({name: value for name, value in row.items() if value is not None} for row in chosen.iter_rows(named=True))
+
+
+def _values(rows: pl.DataFrame, name: str) -> pl.Expr:
+    try:
+        return cell_values(rows, RECORD_COLUMNS.get(name, name))
+    except UsageError as error:
+        known = "site, view_position, sex, age_band, or a key of attributes that train images have"
+        raise UsageError(f"synthesis.generator.conditions: no train image has {name!r}; name {known}") from error
 
 
 def cell_columns(gaps: pl.DataFrame, columns: Sequence[str]) -> dict[str, str]:

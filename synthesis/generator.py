@@ -188,6 +188,8 @@ def _start(course: Course, about: dict[str, Any], base: _Base | None) -> Any:
     """
     network = _build(about, course.vocabulary, course.settings)
     if base is not None:
+        if (side := base.about.get("size_px", about["size_px"])) != about["size_px"]:
+            raise UsageError(f"the network of synthesis.generator.base sees {side} px, the recipe's {about['size_px']}: copy size_px from the base's recipe")
         tensors = base.tensors | {TABLE_NAME: grow_table(base.tensors[TABLE_NAME], base.vocabulary, course.vocabulary)}
         shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
         if {name: tuple(tensors[name].shape) if name in tensors else () for name in shapes} != shapes:

@@ -56,6 +56,26 @@ def build_network(channels: int, table_rows: int, settings: GeneratorSettings, s
     return network.to(memory_format=torch.channels_last) if settings.layout == "channels_last" else network
 
 
+def check_levels(settings: GeneratorSettings) -> None:
+    """See that every level of the networks halves whole pixels, before anything is trained; what a pretrained network needs is seen when it is read.
+
+    Raises:
+        UsageError: it does not.
+    """
+    sides, halvings = {"size_px": settings.size_px}, len(settings.channels) - 1
+    names = "synthesis.generator.channels"
+    if settings.engine == "lora" or (settings.engine == "latent" and settings.latent.autoencoder):
+        return
+    if settings.engine in ("latent", "volume"):
+        packing = settings.latent if settings.engine == "latent" else settings.volume
+        halvings, names = halvings + len(packing.channels) - 1, f"{names} and synthesis.generator.{settings.engine}.channels"
+    if settings.engine == "volume":
+        sides["volume.slices"] = settings.volume.slices
+    for name, side in sides.items():
+        if side % 2**halvings:
+            raise UsageError(f"synthesis.generator.{name} is {side} and must be a multiple of {2**halvings}: the levels of {names} halve it {halvings} times")
+
+
 def choose_device(settings: GeneratorSettings) -> Any:
     """Return the torch device that the recipe asks for; with several processes, this one's GPU.
 

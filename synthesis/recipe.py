@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from curation.recipe import Frozen
 
@@ -76,6 +76,14 @@ class GeneratorSettings(Frozen):
     conditions: tuple[str, ...] = Field(
         default=(), description="told to the network beside the label: site, view_position, sex, age_band, or a key of attributes"
     )
+
+    @field_validator("conditions")
+    @classmethod
+    def _name_each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if "label" in names or len(set(names)) < len(names):
+            raise ValueError("name each condition once, and leave out label, which is always told")
+        return names
+
     size_px: int = Field(default=32, ge=16, le=512, multiple_of=8, description="images are generated at this size")
     channels: tuple[int, ...] = Field(default=(32, 64, 96), min_length=2, description="width of the UNet's levels")
     steps: int = Field(default=600, ge=1, description="optimizer steps")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -89,11 +88,7 @@ def synthesize(
         print_json(replayed) if json else show_report("Replay", replayed, "the image is bit by bit the one in its row")
         return
 
-    def enabled(work: Work) -> Any:
-        on = work.settings.synthesis.model_copy(update={"enabled": True})
-        return stages.run_synthesize(replace(work, settings=work.settings.model_copy(update={"synthesis": on})))
-
-    report = at_work(ctx, enabled)
+    report = at_work(ctx, synthesizing.run_asked_synthesis)
     print_json(report) if json else show_synthesis(report)
 
 

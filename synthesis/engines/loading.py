@@ -8,6 +8,7 @@ from pathlib import Path
 from curation.errors import UsageError
 from synthesis.checkpoint import GENERATOR_NAME, read_about
 from synthesis.engines.engine import Engine
+from synthesis.network import check_levels
 from synthesis.recipe import SamplingSettings, SynthesisSettings
 
 ENGINES = {
@@ -26,7 +27,12 @@ def _engine_class(name: str) -> type[Engine]:
 
 
 def open_engine(settings: SynthesisSettings) -> Engine:
-    """Return the engine that the recipe names; it has learned nothing yet."""
+    """Return the engine that the recipe names; it has learned nothing yet.
+
+    Raises:
+        UsageError: its networks do not fit the size of the images.
+    """
+    check_levels(settings.generator)
     engine: Engine = _engine_class(settings.generator.engine)(settings.generator, settings.sampling)  # type: ignore[call-arg]
     return engine
 

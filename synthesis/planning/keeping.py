@@ -16,6 +16,8 @@ from curation.errors import UsageError
 from curation.manifest import read_manifest, write_bytes
 from curation.progress import Progress, silent
 from curation.project import Project
+from synthesis.conditions import row_conditions
+from synthesis.generator import read_base
 from synthesis.planning.fingerprint import DataFingerprint, Machine, fingerprint_rows, look_at_machine
 from synthesis.planning.plan import Choice, Plan, find_shortage, make_plan
 from synthesis.planning.trials import Trial
@@ -41,11 +43,14 @@ def plan_synthesis(
         progress: told of the trials.
 
     Raises:
-        UsageError: several processes train together and no plan is kept yet: each would measure the others.
+        UsageError: several processes train together and no plan is kept yet: each would measure the others; or conditions or base are not there.
     """
     if settings.plan.preset == "recipe":
         threads = threads or UNPLANNED_THREADS
     usable = usable_rows(read_manifest(project.manifest), settings.task, "train")
+    row_conditions(usable, settings.generator.conditions)
+    if settings.generator.base is not None:
+        read_base(project.root / settings.generator.base)
     machine = look_at_machine()
     path = plan_path(project.models, usable, settings, machine, threads)
     plan = read_plan(path)

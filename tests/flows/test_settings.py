@@ -67,6 +67,8 @@ def test_paths_are_relative_to_the_recipe(tmp_path: Path) -> None:
         ('name = "lesions"', 'name = "lesions"\ncolour = "red"', "dataset.colour", 'colour = "red"'),
         ('kind = "raster"', 'kind = "jpeg"', "source.0.kind", 'kind = "jpeg"'),
         ("steps = 10", "steps = 0", "synthesis.generator.steps", "steps = 0"),
+        ("steps = 10", 'conditions = ["sex", "sex"]', "synthesis.generator.conditions", 'conditions = ["sex", "sex"]'),
+        ("steps = 10", 'conditions = ["label"]', "synthesis.generator.conditions", 'conditions = ["label"]'),
         ("steps = 10", "stepz = 10", "synthesis.generator.stepz", "stepz = 10"),
         ("train = 0.6", 'train = "most"', "split.train", 'train = "most"'),
         ("train = 0.6", "train = 0.7", "split", "[split]"),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from curation.errors import UsageError
 from flows.settings import DatasetSettings, Settings
 from flows.showing_synthesis import show_plan, show_synthesis
 from flows.stages import Work
-from flows.synthesizing import run_plan
+from flows.synthesizing import run_asked_synthesis, run_plan
 from synthesis.planning.fingerprint import DataFingerprint, Machine
 from synthesis.planning.plan import Choice, Plan
 from synthesis.recipe import GeneratorSettings, PlanSettings
@@ -19,7 +21,7 @@ from synthesis.screening import ScreenPower
 from synthesis.screens.memorization import Power
 from synthesis.screens.rates import Rate
 from synthesis.synthesize import SynthesisReport
-from tests.synthesis.builders import a_phantom_project, tiny_synthesis
+from tests.synthesis.builders import a_phantom_project, tiny_generator, tiny_synthesis
 
 
 def a_plan(stop: str = "") -> Plan:
@@ -86,6 +88,21 @@ def test_a_round_with_survivors_sends_them_to_the_experts(capsys: pytest.Capture
     assert "next: curaloop review push" in printed
     show_synthesis(SynthesisReport(skipped="no cell of colour-2d asks for synthesis"))
     assert "nothing drawn: no cell of colour-2d asks for synthesis" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [run_plan, run_asked_synthesis])
+def test_a_task_without_images_is_told_with_those_that_there_are(tmp_path: Path, command: Callable[[Work], Any]) -> None:
+    """A misspelled task would else look like a project that lacks nothing."""
+    settings = Settings(dataset=DatasetSettings(name="phantoms"), synthesis=tiny_synthesis(task="color-2d"))
+    with pytest.raises(UsageError, match=r"synthesis\.task is 'color-2d'.*colour-2d \(\d+ images\)"):
+        command(Work(a_phantom_project(tmp_path), settings))
+
+
+def test_an_engine_that_makes_other_images_is_told_before_it_is_planned(tmp_path: Path) -> None:
+    """Minutes of a training that would never begin are of no use."""
+    synthesis = tiny_synthesis(generator=tiny_generator(engine="volume"))
+    with pytest.raises(UsageError, match=r"engine is 'volume', which makes volumes only, and synthesis\.task is 'colour-2d'"):
+        run_plan(Work(a_phantom_project(tmp_path), Settings(dataset=DatasetSettings(name="phantoms"), synthesis=synthesis)))
 
 
 def test_planning_leaves_a_report_and_trains_nothing(tmp_path: Path) -> None:

@@ -55,6 +55,12 @@ def test_rows_of_a_manifest_say_their_conditions() -> None:
     assert told == ({"label": "a", "sex": "F", "age_band": "40-49", "skin": "dark"}, {"label": "b"})
 
 
+def test_a_condition_that_no_image_has_is_named_by_its_key() -> None:
+    """Not by that of the gap table, which reads values the same way."""
+    with pytest.raises(UsageError, match=r"synthesis\.generator\.conditions: no train image has 'scanner'"):
+        row_conditions(to_frame([a_record()]), ("scanner",))
+
+
 def test_a_condition_fills_the_columns_that_gaps_are_counted_by() -> None:
     """The worked value of the docstring, and an attribute."""
     assert record_values({"label": "nv", "sex": "F", "age_band": "40-49"}) == {"sex": "F", "age_years": 45.0}

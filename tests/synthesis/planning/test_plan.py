@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from curation.errors import UsageError
 from synthesis.planning.counting import count_step
 from synthesis.planning.fingerprint import DataFingerprint, Machine, fingerprint_rows, look_at_machine
 from synthesis.planning.keeping import plan_synthesis, planned_settings
@@ -185,6 +186,13 @@ def test_a_plan_is_kept_with_the_project(tmp_path: Path) -> None:
     stopped, elsewhere = plan_synthesis(project, other, a_gap_table(), threads=1)
     assert elsewhere != path
     assert "4 train patients of disc; 50 would be enough" in stopped.stop
+
+
+@pytest.mark.parametrize(("wrong", "key"), [({"base": "nowhere"}, "generator.base"), ({"conditions": ("scanner",)}, "generator.conditions")])
+def test_what_training_would_stop_at_stops_the_plan(tmp_path: Path, wrong: dict[str, Any], key: str) -> None:
+    """Nobody should learn of it after the plan was agreed on."""
+    with pytest.raises(UsageError, match=f"synthesis.{key}"):
+        plan_synthesis(a_phantom_project(tmp_path), tiny_synthesis(generator=tiny_generator(**wrong)), a_gap_table(), threads=1)
 
 
 def test_a_machine_has_cores_and_memory() -> None:
