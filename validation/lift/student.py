@@ -75,10 +75,10 @@ def predict(features: Floats32, weights: Floats32) -> Floats32:
 
 
 def softmax(logits: Floats32) -> Floats32:
-    """Return probabilities over the last axis."""
-    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    probabilities: Floats32 = shifted / shifted.sum(axis=-1, keepdims=True)
-    return probabilities
+    """Return probabilities over the last axis; there are few classes, and numpy is many times faster along a first axis than along a short last one."""
+    by_class = np.ascontiguousarray(np.moveaxis(logits, -1, 0))
+    shifted = np.exp(by_class - by_class.max(axis=0))
+    return np.moveaxis(shifted / shifted.sum(axis=0), 0, -1)
 
 
 def draw_batches(pool: Pool, training: Training, steps: int, batch_size: int) -> Rows:
