@@ -17,12 +17,12 @@ from benchmarks.lift.curve import Row
 from benchmarks.lift.cuts import Cut, make_cuts
 from benchmarks.lift.embedding import Embed, Floats, embed_augmented, embed_made, embed_real
 from benchmarks.lift.generating import Base, check_settings, fine_tune, learned_rows, make, open_bases
-from benchmarks.lift.oracle import has_enough, hold_back, move
+from benchmarks.lift.oracle import has_enough, hold_back
 from benchmarks.lift.pictures import Pictures, read_pictures
 from benchmarks.lift.publishing import publish, summarise
 from benchmarks.lift.readers import simulate_review
 from benchmarks.lift.screening import passed, screen
-from benchmarks.lift.study import MADE, REFERENCES, Study, parse, working
+from benchmarks.lift.study import MADE, Study, parse, working
 from curation.errors import CuraloopError
 
 INTERRUPTED = 130
@@ -63,6 +63,8 @@ def run(study: Study) -> None:
     notes = [*describe(pictures, study), *pictures.notes]
     for note in notes:
         tell(note)
+    if study.bases:
+        open_bases(study, pictures, tell)  # a wrong one fails now, and not after the oracle
     cuts = make_cuts(pictures, study)
     encoder = load_encoder(threads=study.threads)
     folder = study.work / "features" / encoder.sha256[:12]
@@ -91,8 +93,8 @@ def describe(pictures: Pictures, study: Study) -> list[str]:
 
 
 def side_of(arm: str, study: Study) -> int:
-    """Return the size at which an arm's images are judged; without a generator it is that of the other arms, the larger one."""
-    return study.size_px if arm == "free" or (arm in REFERENCES and "free" in study.arms and "edits" not in study.arms) else study.full_px
+    """Return the size at which an arm's images are judged; the oracle's is that of the other arms, the larger one."""
+    return study.size_px if arm == "free" or (arm == "oracle" and "free" in study.arms and "edits" not in study.arms) else study.full_px
 
 
 def look(pictures: Pictures, cuts: Sequence[Cut], side: int, folder: Path, encoder: Encoder, study: Study) -> View:
@@ -103,14 +105,14 @@ def look(pictures: Pictures, cuts: Sequence[Cut], side: int, folder: Path, encod
 
 
 def judge_all(study: Study, pictures: Pictures, cuts: Sequence[Cut], views: dict[str, View], embed: Embed, folder: Path, notes: list[str]) -> Any:
-    """Yield the rows of each judgement: first those that need no generator, then each base, number of lesions and kind of images."""
+    """Yield the rows of each judgement: the oracle's first, since it needs no generator, then each base, number of lesions and kind of images."""
     by_lesions = {lesions: [cut for cut in cuts if cut.lesions == lesions] for lesions in study.lesions}
-    for lesions, chosen in by_lesions.items():
-        for arm in (one for one in REFERENCES if one in study.arms):
-            if arm == "oracle" and not all(has_enough(pictures, cut, study) for cut in chosen):
+    if "oracle" in study.arms:
+        for lesions, chosen in by_lesions.items():
+            if all(has_enough(pictures, cut, study) for cut in chosen):
+                yield consult_oracle(chosen, pictures, views["oracle"], study)
+            else:
                 notes.append(f"n = {lesions}: a rare class has too few test groups to lend any to the oracle, which was left out")
-                continue
-            yield consult(arm, chosen, pictures, views[arm], study)
     arms = [arm for arm in MADE if arm in study.arms]
     for base in open_bases(study, pictures, tell) if arms else ():
         for chosen in by_lesions.values():
@@ -118,12 +120,11 @@ def judge_all(study: Study, pictures: Pictures, cuts: Sequence[Cut], views: dict
                 yield examine(arm, base, chosen, pictures, views[arm], embed, folder, study)
 
 
-def consult(arm: str, cuts: Sequence[Cut], pictures: Pictures, view: View, study: Study) -> list[Row]:
-    """Return the rows of a batch that needs no generator."""
-    name = f"{arm}-n{cuts[0].lesions:03d}-{view.size_px}"
-    take = {"oracle": hold_back, "moved": move}[arm]
-    judged = hold_court(name, [take(pictures, cut, view.features, study) for cut in cuts], pictures, view.features, view.augmented, study, tell)
-    about = {"name": name, "arm": arm, "lesions": cuts[0].lesions, "base_steps": None, "network": "none"}
+def consult_oracle(cuts: Sequence[Cut], pictures: Pictures, view: View, study: Study) -> list[Row]:
+    """Return the rows of real images handed in as if they were synthetic."""
+    name = f"oracle-n{cuts[0].lesions:03d}-{view.size_px}"
+    judged = hold_court(name, [hold_back(pictures, cut, view.features, study) for cut in cuts], pictures, view.features, view.augmented, study, tell)
+    about = {"name": name, "arm": "oracle", "lesions": cuts[0].lesions, "base_steps": None, "network": "none"}
     return summarise(judged, about | {"spent_s": 0.0, "spent_images": 0, "images_seen": 0})
 
 

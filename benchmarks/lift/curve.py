@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -109,8 +110,17 @@ def make_panel(rows: Sequence[Row], label: str, column: tuple[int, str], corner:
     logs = [math.log10(max(row["compute_cpu_min"] or 0, 1e-3)) for row in own]
     span = max(logs, default=0) - min(logs, default=0)
     places = {row["compute_cpu_min"] or 0: (log - min(logs)) / span if span else 0.5 for row, log in zip(own, logs, strict=True)}
-    title = f"{label if len(label) <= MOST_LETTERS else label[: MOST_LETTERS - 1] + '…'}, {arm}, n = {lesions}"
-    return Panel(*corner, own, oracle, min(known) * 1.05, max(known) * 1.05, places, title)
+    return Panel(*corner, own, oracle, min(known) * 1.05, max(known) * 1.05, places, f"{name_plainly(label)}, {arm}, n = {lesions}")
+
+
+def name_plainly(label: str) -> str:
+    """Return a class in letters that Pillow's own font has: accents are left off, other scripts become `?`, long names are cut.
+
+    Worked value: `mélanome`: melanome.
+    """
+    letters = "".join(letter for letter in unicodedata.normalize("NFKD", label) if not unicodedata.combining(letter))
+    plain = letters.encode("ascii", "replace").decode()
+    return plain if len(plain) <= MOST_LETTERS else f"{plain[: MOST_LETTERS - 3]}..."
 
 
 @dataclass(frozen=True)

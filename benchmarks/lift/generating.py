@@ -113,9 +113,9 @@ def check_settings(study: Study) -> None:
     from pydantic import ValidationError
 
     try:
-        settings = _settings(study, study.channels, steps=study.low_shot_steps, batch_size=study.low_shot_batch, learning_rate=study.low_shot_rate)
-        if study.device == "cuda":  # else nothing can be wrong, and torch is not needed yet
-            choose_device(settings)
+        _settings(study, study.channels, steps=study.low_shot_steps, batch_size=study.low_shot_batch, learning_rate=study.low_shot_rate)
+        if study.device == "cuda" and not _has_gpu():
+            raise UsageError("--device cuda: torch finds no GPU; say auto or cpu")
         _settings(study, study.channels, batch_size=study.base_batch)
         _sampling(study)
         _editing(study)
@@ -125,6 +125,12 @@ def check_settings(study: Study) -> None:
         first = error.errors()[0]
         option = OPTIONS.get((error.title, str(first["loc"][0])), str(first["loc"][0]))
         raise UsageError(f"--{option.replace('_', '-')} {first['input']}: {first['msg'].lower()}") from None
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _editing(study: Study) -> EditSettings:
