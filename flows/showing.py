@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from flows.stages import LoopReport
     from validation.checks import CheckResult
     from validation.release import ReleaseReport
+    from validation.review.push import PushReport
 
 MAX_ROWS = 60
 
@@ -29,6 +30,14 @@ def show_report(title: str, report: Any, then: str) -> None:
     rows = list(_flat(to_plain(report)))
     out().print(table(title, rows[:MAX_ROWS], "", ""))
     _next(then)
+
+
+def show_push(report: PushReport) -> None:
+    """Print what went to the readers, and by what they could tell candidates from real images."""
+    show_report("Review push", report, "")
+    for tell in report.tells:
+        out().print(f"[yellow]! not blind: {escape(tell)}[/]", soft_wrap=True)
+    _next("next: judge in Label Studio, then curaloop review pull")
 
 
 def _flat(report: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -176,7 +185,7 @@ def show_loop(report: LoopReport) -> None:
     if report.synthesis is not None:
         show_synthesis(report.synthesis)
     if report.review is not None:
-        show_report("Review push", report.review, "")
+        show_push(report.review)
     _next(report.review_note)
     if report.lift is not None:
         show_lift(report.lift)

@@ -90,6 +90,8 @@ def deploy(ctx: typer.Context) -> None:
 
     access, names = at_work(ctx, lambda work: deploy_to(work.project, work.settings))
     out().print(table(f"Deployed to {access.api_url}", [(name,) for name in names], "flow/deployment"))
+    variables = f"PREFECT_API_URL={access.api_url} PREFECT_API_AUTH_STRING='<what curaloop up shows>'"
+    out().print(f"[dim]to start one: {variables} prefect deployment run {names[0]} --watch[/]", soft_wrap=True)
 
 
 def doctor(ctx: typer.Context) -> None:

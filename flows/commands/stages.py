@@ -95,9 +95,9 @@ def synthesize(
 @review.command("push")
 def review_push(ctx: typer.Context) -> None:
     """Hand the review queue to Label Studio; what is there already is not sent again."""
-    from flows.showing import show_report
+    from flows.showing import show_push
 
-    show_report("Review push", at_work(ctx, stages.run_push), "next: judge in Label Studio, then curaloop review pull")
+    show_push(at_work(ctx, stages.run_push))
 
 
 @review.command("pull")

@@ -18,6 +18,7 @@ from curation.progress import Progress, silent
 from curation.project import Project
 from curation.shards import Place, ShardReader
 from validation.recipe import ReviewSettings
+from validation.review.blinding import find_tells
 from validation.review.config import config_hash, labeling_config, task_choices
 from validation.review.issued import IssuedTask, append_lines, issued_path, marker_of, read_issued, read_lines
 from validation.review.queue import build_queue, with_uncertainty
@@ -37,6 +38,7 @@ class PushReport:
         routes: new tasks by route.
         without_classes: images that wait because nobody knows the classes of their kind yet.
         url: where the readers go; "Label All Tasks" there serves the queue in its order.
+        tells: by what readers could tell candidates from real images before they look at them; empty when they are blind.
     """
 
     created: int
@@ -44,6 +46,7 @@ class PushReport:
     routes: dict[str, int] = field(default_factory=dict)
     without_classes: int = 0
     url: str = ""
+    tells: tuple[str, ...] = ()
 
 
 def push_review(
@@ -87,12 +90,13 @@ def push_review(
         room = max(0, settings.budget - len(still_open))
         queue = build_queue(known, uncertainty, settings, key, {task.image_id for task in here} | answered, room, audits)
         write_manifest(with_routes(with_uncertainty(rows, uncertainty), queue), project.manifest)
-        _send(project, studio, number, queue.join(known, on="image_id", how="left", maintain_order="left"), classes, config_hash(config), key, progress)
+        out = queue.join(known, on="image_id", how="left", maintain_order="left")
+        _send(project, studio, number, out, classes, config_hash(config), key, progress)
     counts = {str(route): int(count) for route, count in queue["route"].value_counts().sort("route").iter_rows()}
     waiting = (
         rows.filter(pl.col("verdict").is_null(), pl.col("label").is_null()).height - known.filter(pl.col("verdict").is_null(), pl.col("label").is_null()).height
     )
-    return PushReport(queue.height, len(still_open) + queue.height, counts, waiting, f"{studio.url}/projects/{number}/data")
+    return PushReport(queue.height, len(still_open) + queue.height, counts, waiting, f"{studio.url}/projects/{number}/data", find_tells(out))
 
 
 def image_folder(project: Project) -> Path:
