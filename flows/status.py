@@ -142,10 +142,10 @@ def _advise(work: Work, rows: pl.DataFrame, versions: tuple[str, ...], waiting: 
         return "curaloop run"
     if rows["split"].null_count() == images:
         return "curaloop curate"
-    if not versions:
-        return "curaloop release"
     if waiting:
         return f"{waiting} candidates wait for the experts: curaloop review push, judge, curaloop review pull"
+    if not versions:
+        return "curaloop release"
     return "curaloop run after sources or verdicts changed"
 
 

@@ -36,12 +36,13 @@ def test_a_project_tells_what_to_do_next(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_candidates_that_wait_are_counted(tmp_path: Path) -> None:
-    """Until a verdict is there."""
+    """Until a verdict is there; a first version can wait for them."""
     work = open_work(a_sourced_project(tmp_path, patients=3).root)
     waiting, accepted = a_synthetic_record(image_id=an_id(1)), a_synthetic_record(image_id=an_id(2), verdict="accepted")
     write_manifest(to_frame([waiting, accepted, a_record(image_id=an_id(3))]), work.project.manifest)
     status = read_status(work)
     assert (status.images, status.candidates, status.accepted) == (1, 1, 1)
+    assert status.advice.startswith("1 candidates wait for the experts: curaloop review push")
 
 
 def test_the_newest_report_of_a_stage_is_found(tmp_path: Path) -> None:
