@@ -85,7 +85,9 @@ def _find_row(rows: pl.DataFrame, image_id: str) -> dict[str, Any]:
     """
     found = rows.filter((pl.col("image_id") == image_id) & (pl.col("origin") == "synthetic"))
     if found.is_empty():
-        raise UsageError("the working manifest has no synthetic image of this id: take one from the column image_id where origin is synthetic")
+        known = rows.filter(pl.col("origin") == "synthetic")["image_id"].sort()
+        there = f"{known.len()} are there, the first is {known[0]}" if known.len() else "there are none yet, `curaloop synthesize` draws some"
+        raise UsageError(f"no synthetic image of workspace/manifest.parquet has this image_id; {there}")
     return found.row(0, named=True)
 
 
@@ -99,8 +101,8 @@ def _find_generator(project: Project, sha256: str) -> Path:
         if generator_sha256(folder) == sha256:
             return folder
     raise UsageError(
-        f"generator {sha256[:16]} is not in this project's models any more, and generators are not versioned: bring its folder back, or train it again "
-        "from the rows that its training_manifest_sha256 names"
+        f"no folder in workspace/models holds generator {sha256[:16]} as it was (moved, or its weights were changed), and generators are not versioned: "
+        "bring its folder back, or train it again from the rows that its training_manifest_sha256 names"
     )
 
 
