@@ -195,12 +195,13 @@ def _sit(court: Court, counts: dict[str, ClassCount]) -> tuple[tuple[ArmResult, 
     patients = [bench.cohort.patients[bench.cohort.on("test")] for bench in court.benches]
     side = view(court.benches, "test", draw_resamples(patients, court.settings.seeds, court.settings.draws, court.settings.seed + 1))
     arms = [result for label in _each_and_all(court.targets) for result in _measure_arms(court, side, label)]
-    verdicts = [_judge_one(court, side, label, arms, counts) for label in _each_and_all(court.targets)]
+    sources = {label: measure_source(court.benches, label, court.settings.seed) for label in court.labels}
+    verdicts = [_judge_one(court, side, label, arms, counts, sources) for label in _each_and_all(court.targets)]
     if len(court.targets) == 1:
         arms += [replace(result, label=None) for result in arms]
         verdicts.append(replace(verdicts[0], label=None))
     *verdicts, overall = verdicts
-    verdicts += [_judge_companion(court, overall, label, counts[label]) for label in court.labels if label not in court.targets]
+    verdicts += [_judge_companion(court, overall, counts[label], sources[label]) for label in court.labels if label not in court.targets]
     return tuple(arms), (*verdicts, overall)
 
 
@@ -217,12 +218,11 @@ def _measure_arms(court: Court, side: Side, label: str | None) -> list[ArmResult
     return [*results, *(replace(by_arm[other], arm=arm, is_judged=False) for arm, other in court.same.items())]
 
 
-def _judge_one(court: Court, side: Side, label: str | None, arms: Sequence[ArmResult], counts: dict[str, ClassCount]) -> Verdict:
+def _judge_one(court: Court, side: Side, label: str | None, arms: Sequence[ArmResult], counts: dict[str, ClassCount], sources: dict[str, Estimate]) -> Verdict:
     """Return the verdict on one judged class, or on all of them together."""
     own, configuration = court.classes_of(label), court.chosen[label][court.judged]
-    sources = {name: measure_source(court.benches, name, court.settings.seed) for name in own}
     limit = court.settings.source_auc
-    source = max(sources.values(), key=lambda found: limit if found.value is None else found.value)  # unknown: worse than known and allowed
+    source = max((sources[name] for name in own), key=lambda found: limit if found.value is None else found.value)  # unknown: worse than known and allowed
     costs = measure_costs(court.students, side, court.benches, configuration, own, court.settings)
     passed = sum(_passed(counts[name]) for name in own)
     patients = _least_patients(court.benches, "test", own)
@@ -235,9 +235,9 @@ def _judge_one(court: Court, side: Side, label: str | None, arms: Sequence[ArmRe
     )
 
 
-def _judge_companion(court: Court, overall: Verdict, label: str, count: ClassCount) -> Verdict:
+def _judge_companion(court: Court, overall: Verdict, count: ClassCount, source: Estimate) -> Verdict:
     """Return the verdict on a class of which the batch holds too little for a dose."""
-    source = measure_source(court.benches, label, court.settings.seed)
+    label = count.label
     word, reason = decide(None, source, (), _passed(count), count.test_patients, court.settings)
     own = replace(overall, label=label, word=word, reason=reason, source_auc=source, images=_allowed(court.benches[0], label, overall.dose))
     word, reason = decide_companion(overall, label, own)
