@@ -28,6 +28,7 @@ from synthesis.checkpoint import (
     finish_training,
     is_same,
     read_about,
+    read_finished,
     read_losses,
     read_tensors,
     restore_checkpoint,
@@ -281,9 +282,7 @@ def load_generator(folder: Path) -> Trained:
     Raises:
         UsageError: there is none.
     """
-    about = read_about(folder / GENERATOR_NAME)
-    if about is None:
-        raise UsageError("there is no finished generator in this folder: run `curaloop synthesize`, which trains one")
+    about = read_finished(folder)
     vocabulary, settings = _vocabulary_of(about), GeneratorSettings(**about["settings"])
     tensors = read_tensors(folder / GENERATOR_NAME)
     network = _build(about, vocabulary, settings).eval()

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from curation.errors import UsageError
-from synthesis.checkpoint import GENERATOR_NAME, read_about
+from synthesis.checkpoint import read_finished
 from synthesis.engines.engine import Engine
 from synthesis.network import check_levels
 from synthesis.recipe import SamplingSettings, SynthesisSettings
@@ -43,10 +43,7 @@ def load_engine(folder: Path, sampling: SamplingSettings | None = None) -> Engin
     Raises:
         UsageError: the folder holds no finished generator, or one of an engine that is not known here.
     """
-    about = read_about(folder / GENERATOR_NAME)
-    if about is None:
-        raise UsageError("there is no finished generator in this folder: run `curaloop synthesize`, which trains one")
-    name = about.get("engine", "pixel")
+    name = read_finished(folder).get("engine", "pixel")
     if name not in ENGINES:
         raise UsageError(f"this generator was made by the engine {name!r}, which this version does not have: update curaloop")
     return _engine_class(name).load(folder, sampling)
