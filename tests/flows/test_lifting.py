@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from curation.errors import UsageError
 from flows import stages
-from flows.lifting import needs_court, run_lift
-from flows.showing_lift import show_lift
+from flows.lifting import needs_court, run_foresight, run_lift
+from flows.showing_lift import show_foresight, show_lift
 from flows.stages import open_work
+from tests.builders import LABELS
 from tests.flows.builders import a_sourced_project
 from tests.validation.lift.cohorts import a_planted_cohort, few_trainings
 from validation.lift.holding import LiftReport, TaskOutcome
 from validation.lift.judging import judge
+from validation.lift.rulings import read_rulings
+
+LITTLE = '\n[gaps]\ntarget = 1.0\n\n[synthesis]\ntask = "colour-2d"\n\n[lift]\ndoses = [1.0]\nschedules = ["mix"]\nseeds = 1\nsteps = 50\ndraws = 100\n'
 
 
 def test_the_court_says_what_to_run_first(tmp_path: Path) -> None:
@@ -40,3 +45,28 @@ def test_every_arm_and_every_verdict_is_shown(capsys: pytest.CaptureFixture[str]
     assert "logit adjusted" in shown
     assert "xray-2d: not judged: val is empty" in shown
     assert "Classical augmentation was not given" in shown
+
+
+def test_what_real_images_would_bring_is_asked_before_anything_is_generated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a project that only curated: both batches for the class with a gap, shown, kept, and no verdict in the ledger."""
+    project = a_sourced_project(tmp_path, patients=72)
+    table = tmp_path / "source" / "table.csv"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join(line for line in lines if f",{LABELS[1]}," not in line or line[-1] in "12345") + "\n")
+    project.recipe_path.write_text(project.recipe_path.read_text() + LITTLE)
+    work = open_work(project.root)
+    stages.run_ingest(work)
+    with pytest.raises(UsageError, match="curaloop curate"):
+        run_foresight(work)
+    stages.run_curate(work)
+    found = run_foresight(work)
+    assert [part.kind for part in found.found] == ["real", "moved"]
+    (label,) = found.test_patients
+    assert label == LABELS[1]
+    show_foresight(found)
+    shown = capsys.readouterr().out
+    assert f"{label}: " in shown
+    assert "real images of other patients" in shown
+    (kept,) = (path for path in project.runs.iterdir() if path.name.endswith("-foresight.json"))
+    assert json.loads(kept.read_text())["report"]["test_patients"] == found.test_patients
+    assert not read_rulings(project.ledger)
