@@ -105,7 +105,8 @@ def review_pull(ctx: typer.Context) -> None:
     """Fetch new verdicts; each becomes a line in records/verdicts.jsonl."""
     from flows.showing import show_report
 
-    show_report("Review pull", at_work(ctx, stages.run_pull), "next: curaloop curate applies them, curaloop release makes a version")
+    then = "next: curaloop curate applies them; then curaloop lift, when synthetic images were accepted, and curaloop release"
+    show_report("Review pull", at_work(ctx, stages.run_pull), then)
 
 
 @review.command("status")
