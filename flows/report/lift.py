@@ -24,7 +24,7 @@ ARMS = {
     "screened": "synthetic, screened",
     "accepted": "synthetic, accepted by experts",
 }
-SCHEDULES = {"none": "", "mix": "mixed in", "pretrain": "first synthetic, then real", "decay": "less and less"}
+SCHEDULES = {"none": "", "mix": "mixed in", "pretrain": "added first, then real only", "decay": "phased out"}
 AXES = ("dose: images added, as a multiple of the real train images of the class", "AUPRC minus that of real images only")
 VERDICTS = {"task": pl.String, "class": pl.String, "verdict": pl.String, "reason": pl.String, "images": pl.Int64}
 ARM_NUMBERS = ("dose", "auprc", "auprc_low", "auprc_high", "lift", "lift_low", "lift_high")
@@ -157,7 +157,7 @@ def _estimate(value: float, low: float | None, high: float | None) -> str:
 
 
 def draw_doses(doses: pl.DataFrame, task: str, label: str) -> Any:
-    """Return the dose curve of one class: gain over real images only, on validation; of each arm the schedule that the court would choose."""
+    """Return the dose curve of one class: gain over real images only, on validation; each arm with the schedule of its highest point."""
     own = doses.filter((pl.col("task") == task) & (pl.col("class") == label) & (pl.col("dose") > 0) & pl.col("gain").is_not_null())
     kinds = {ARMS["duplicated"]: "before", ARMS["smote"]: "test", ARMS["augmented"]: "kept", ARMS["screened"]: "synthetic", ARMS["accepted"]: "now"}
     curves = []

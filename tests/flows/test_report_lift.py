@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from flows.report.forest import Curve, Mark, Point, Row, curve_chart, forest_chart, nice_end, strip_chart
-from flows.report.lift import OVERALL, flatten_arms, flatten_doses, flatten_verdicts
+from flows.report.lift import OVERALL, flatten_arms, flatten_costs, flatten_doses, flatten_verdicts
 from flows.report.synthesis import count_candidates
 from flows.report.write_report import write_report
 from tests.flows.test_report import read_evidence, read_page_table
@@ -39,6 +39,14 @@ def test_every_verdict_arm_and_dose_of_the_court_is_in_a_table(judged: dict[str,
     assert flatten_arms([judged])["lift"].to_list() == [arm["lift"]["value"] for arm in arms]
     assert flatten_doses([judged]).height == sum(point["label"] in leading for point in judged["doses"])
     assert OVERALL in flatten_verdicts([judged])["class"]
+
+
+def test_harm_and_doubt_are_told_apart(judged: dict[str, Any]) -> None:
+    """Harm rejects; a doubt is what the correction for many places hides. Older judgements know no doubt."""
+    costs = [{"kind": "class", "name": name, "change": {"value": -0.1, "low": -0.2, "high": -0.01}} for name in ("a", "b", "c")]
+    costs = [costs[0] | {"is_harm": True, "is_suspected": True}, costs[1] | {"is_harm": False, "is_suspected": True}, costs[2] | {"is_harm": False}]
+    verdicts = [judged["verdicts"][0] | {"costs": costs}]
+    assert flatten_costs([judged | {"verdicts": verdicts}])["harm"].to_list() == ["harm", "doubt", ""]
 
 
 def test_the_page_shows_verdicts_forest_and_dose_curve(tmp_path: Path) -> None:
