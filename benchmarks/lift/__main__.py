@@ -26,6 +26,7 @@ from benchmarks.lift.study import MADE, Study, parse, working
 from curation.errors import CuraloopError
 
 INTERRUPTED = 130
+FEW_GROUPS = 10
 
 
 class View(NamedTuple):
@@ -85,6 +86,8 @@ def describe(pictures: Pictures, study: Study) -> list[str]:
     groups = {label: len(set(pictures.groups[pictures.labels == label].tolist())) for label in labels}
     classes = ", ".join(f"{label} {int((pictures.labels == label).sum())} ({groups[label]}{', rare' * (label in study.rare)})" for label in labels)
     notes = [f"{len(pictures.ids)} images take part, by class with the number of groups: {classes}"]
+    left = {label: groups[label] - study.val_groups - max(study.lesions) for label in study.rare}
+    notes += [f"{label} keeps {count} groups for test with the most in train: expect wide intervals" for label, count in left.items() if count < FEW_GROUPS]
     if "edits" in study.arms and len(labels) == len(study.rare) + 1:
         notes.append("there is one common class only, so none of its images is edited into it, and edits have no counter-weight against the source shortcut")
     if study.bases:

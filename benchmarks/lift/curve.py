@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.lift.study import MADE
+from benchmarks.lift.turning import is_empty
 from validation.lift.judgement import CONTROLS
 
 Row = dict[str, Any]
@@ -185,7 +186,7 @@ def _draw_control(pen: Pen, panel: Panel, place: int, name: str) -> None:
         points.append((x, y))
         if lift["low"] is not None:
             pen.line([(x, panel.up(lift["low"])), (x, panel.up(lift["high"]))], COLOURS[place])
-        pen.dot(x, y, 2.5, COLOURS[place])
+        pen.dot(x, y, 2.5, COLOURS[place], is_ring=is_empty(row))
         if name == row["best_control"]:
             pen.dot(x, y, 5, COLOURS[place], is_ring=True)
     if len(points) > 1:
@@ -199,12 +200,10 @@ def _draw_legend(pen: Pen, top: float) -> None:
         pen.dot(x, top + 14, 4, colour)
         pen.text(x + 9, top + 14, name, anchor="lm")
         x += 30 + 6.4 * len(name)
-    pen.text(
-        12, top + 32, "Difference in AUPRC on real test patients, synthetic images minus the control, 95 %. Above 0 the synthetic images are better.", size=11
-    )
-    pen.text(
-        12, top + 47, "Ring: the hardest control, which decides. Dashed: real images handed in as if synthetic (oracle), over their own best control.", size=11
-    )
+    about = "Difference in AUPRC on real test patients, synthetic images minus the control, 95 %. Above 0 the synthetic images are better."
+    marks = "Large ring: the hardest control, which decides. Hollow: no image passed screens and readers. Dashed: oracle (real images as if synthetic)."
+    pen.text(12, top + 32, about, size=11)
+    pen.text(12, top + 47, marks, size=11)
 
 
 def nice_ticks(low: float, high: float) -> list[float]:

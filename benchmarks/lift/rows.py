@@ -66,8 +66,8 @@ def name_lines(lines: Sequence[int]) -> str:
 
 
 def name_few(names: Sequence[str]) -> str:
-    """Return the first names of a list."""
-    return ", ".join(names[:SHOWN_NAMES]) + (", …" if len(names) > SHOWN_NAMES else "")
+    """Return the first names of a list; one that holds a comma stands in quotes."""
+    return ", ".join(f"'{name}'" if "," in name else name for name in names[:SHOWN_NAMES]) + (", …" if len(names) > SHOWN_NAMES else "")
 
 
 def read_rows(study: Study, left: Left) -> list[TableRow]:

@@ -116,7 +116,8 @@ def test_a_line_through_three_points_says_where_it_would_turn() -> None:
     flat = [a_row(lift=value) | {"compute_cpu_min": minutes} for value, minutes in ((-0.2, 1.0), (-0.21, 10.0), (-0.2, 100.0))]
     assert "would cross 0 at 1,000 [" in describe_turn(rising)
     assert "not shown to rise: the curve suggests no compute" in describe_turn(flat)
-    assert describe_turn(rising[:2]).startswith("2 points of compute, fewer than 3: the curve suggests no compute")
+    assert describe_turn(rising[:2]).startswith("2 points of compute with images to judge, fewer than 3: the curve suggests no compute")
+    assert describe_turn([row | {"reason": "No image passed the screens."} for row in rising]).startswith("0 points")
     assert "within what was run" in describe_turn([row | {"lift": an_estimate(row["lift"]["value"] + 0.25)} for row in rising])
 
 
