@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from curation.pseudonyms import pseudonym
 from validation.recipe import ReviewSettings
 from validation.review.issued import case_of
 
@@ -36,13 +37,14 @@ def build_queue(
     """Return the next images for the readers, first one first, with priorities from 1 down to above 0.
 
     Conflicts, unlabelled images, synthetic candidates and uncertain or suspicious labels are interleaved in proportion to `WEIGHTS`;
-    the audit slice, drawn at random from all labelled real images, is spread evenly among them. The same rows give the same queue in any order.
+    the audit slice, drawn at random from all labelled real images, is spread among them. Within its stretch each place is drawn by the project's key: a reader
+    who saw every second image to be synthetic would know the next one. The same rows give the same queue in any order.
 
     Args:
         rows: the working manifest.
         uncertainty: `image_id` and `uncertainty` (0 sure to 1) of the last model, if there is one.
         settings: budget and audit share.
-        key: the project's key, for the case ids.
+        key: the project's key, for the case ids and places.
         taken: image_ids that are with the readers already or have an answer.
         room: most images to return; default: the budget.
         open_audits: audit tasks that are open already.
@@ -58,8 +60,8 @@ def build_queue(
         "synthetic": _lane(_candidates(rows), "synthetic", room),
         "uncertain": _lane(_suspicious(labelled.filter(~pl.col("image_id").is_in(sorted(drawn)))), "uncertain", room),
     }
-    chosen = _interleave(lanes)[: room - len(audits)]
-    ordered = _spread(chosen, audits)
+    chosen = _interleave(lanes, key)[: room - len(audits)]
+    ordered = _spread(chosen, audits, key)
     return pl.DataFrame(
         [(each.image_id, case_of(key, each.image_id), each.route, each.reason, 1 - place / len(ordered)) for place, each in enumerate(ordered)],
         schema=SCHEMA,
@@ -138,13 +140,24 @@ def _audits(labelled: pl.DataFrame, settings: ReviewSettings, quota: int) -> lis
     return [Queued(image_id, "audit", "audit, drawn at random") for image_id in drawn[:quota]]
 
 
-def _interleave(lanes: dict[str, list[Queued]]) -> list[Queued]:
-    """Merge the lanes so that any stretch holds them in proportion to their weights."""
-    places = [((rank + 0.5) / WEIGHTS[route], number, each) for number, (route, lane) in enumerate(lanes.items()) for rank, each in enumerate(lane)]
+def _draw_place(key: bytes, image_id: str) -> float:
+    """Return a number from 0 to below 1 that only the key can foretell."""
+    return int(pseudonym(key, "place", image_id)[:8], 16) / 16**8
+
+
+def _interleave(lanes: dict[str, list[Queued]], key: bytes) -> list[Queued]:
+    """Merge the lanes so that any longer stretch holds them in proportion to their weights; each lane keeps its order."""
+    places = [
+        ((rank + _draw_place(key, each.image_id)) / WEIGHTS[route], number, each)
+        for number, (route, lane) in enumerate(lanes.items())
+        for rank, each in enumerate(lane)
+    ]
     return [each for _, _, each in sorted(places, key=lambda place: place[:2])]
 
 
-def _spread(first: list[Queued], second: list[Queued]) -> list[Queued]:
-    """Merge two lists with both spread evenly."""
-    places = [((rank + 0.5) / len(lane), number, each) for number, lane in enumerate((first, second)) for rank, each in enumerate(lane)]
+def _spread(first: list[Queued], second: list[Queued], key: bytes) -> list[Queued]:
+    """Merge two lists, each spread over the whole in its own order."""
+    places = [
+        ((rank + _draw_place(key, each.image_id)) / len(lane), number, each) for number, lane in enumerate((first, second)) for rank, each in enumerate(lane)
+    ]
     return [each for _, _, each in sorted(places, key=lambda place: place[:2])]

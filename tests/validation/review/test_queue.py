@@ -48,6 +48,21 @@ def test_a_suspicious_label_beats_a_sure_model() -> None:
     assert queue["route_reason"][0] == "label is right with probability 0.01"
 
 
+def test_the_order_does_not_tell_which_images_are_synthetic() -> None:
+    """Real and synthetic images are spread over the queue without a rhythm that a reader could learn: two keys, two orders."""
+    made = pl.concat([ROWS.filter(pl.col("origin") == "synthetic").head(1).with_columns(image_id=pl.lit(an_id(100 + n))) for n in range(20)])
+    real = pl.concat([ROWS.filter(pl.col("image_id") == an_id(0)).with_columns(image_id=pl.lit(an_id(200 + n))) for n in range(20)])
+    rows = pl.concat([made, real]).with_columns(group_id=pl.col("image_id"))
+    orders = []
+    for key in (KEY, b"another key" * 3):
+        queue = build_queue(rows, None, ReviewSettings(budget=40, audit_share=0.5), key)
+        orders.append("".join("s" if route == "synthetic" else "r" for route in queue["route"]))
+        assert orders[-1].count("s") == 20
+        assert 5 <= orders[-1][:20].count("s") <= 15
+    assert orders[0] != orders[1]
+    assert all("ss" in order and "rr" in order for order in orders)
+
+
 @given(st.permutations(range(ROWS.height)))
 def test_the_order_of_the_rows_does_not_matter(order: list[int]) -> None:
     """The same rows give the same queue."""
