@@ -125,7 +125,7 @@ def judge_all(study: Study, pictures: Pictures, cuts: Sequence[Cut], views: dict
 
 def consult_oracle(cuts: Sequence[Cut], pictures: Pictures, view: View, study: Study) -> list[Row]:
     """Return the rows of real images handed in as if they were synthetic."""
-    name = f"oracle-n{cuts[0].lesions:03d}-{view.size_px}"
+    name = f"oracle-n{cuts[0].lesions:03d}-{view.size_px}-draws{len(cuts)}"
     judged = hold_court(name, [hold_back(pictures, cut, view.features, study) for cut in cuts], pictures, view.features, view.augmented, study, tell)
     about = {"name": name, "arm": "oracle", "lesions": cuts[0].lesions, "base_steps": None, "network": "none"}
     return summarise(judged, about | {"spent_s": 0.0, "spent_images": 0, "images_seen": 0})
@@ -133,7 +133,7 @@ def consult_oracle(cuts: Sequence[Cut], pictures: Pictures, view: View, study: S
 
 def examine(arm: str, base: Base, cuts: Sequence[Cut], pictures: Pictures, view: View, embed: Embed, folder: Path, study: Study) -> list[Row]:
     """Return the rows of the table for one base, arm and number of lesions."""
-    name, cases, screens, cost = f"{base.name}-n{cuts[0].lesions:03d}-{arm}", [], [], []
+    name, cases, screens, cost = f"{base.name}-n{cuts[0].lesions:03d}-{arm}-draws{len(cuts)}", [], [], []
     for cut in cuts:
         engine, spent = fine_tune(base, pictures, cut, study, tell)
         made, file = make(arm, engine, pictures, cut, study, base, tell), f"{base.name}-{cut.name}-{arm}"

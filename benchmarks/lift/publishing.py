@@ -100,7 +100,7 @@ def conclude(rows: Sequence[Row]) -> str:
         said += f" {len(made) - len(won)} of {len(made)} rows were not accepted, and a row accepted out of many may be luck." if len(won) < len(made) else ""
     else:
         word = "reject" if all(row["verdict"] == "reject" for row in made) else "inconclusive"
-        said = f"**Verdict: {word}.** No lift over the best control was shown in any of {len(made)} rows."
+        said = f"**Verdict: {word}.** No lift over the best control was shown{f' in any of {len(made)} rows' if len(made) > 1 else ''}."
     return f"{said} {_weigh_oracle(rows)}"
 
 

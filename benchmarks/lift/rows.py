@@ -15,6 +15,8 @@ from curation.errors import UsageError
 
 NO_LABEL = ("", "nan")
 NO_PATIENT = ("", "nan", "na", "n/a", "none", "null", "unknown", "-", "?")
+MARKED = ("1", "1.0", "true", "yes", "x")
+"""Where each class has a column of its own."""
 SHOWN_NAMES = 12
 MOST_LINES = 50
 """Of one cell; more are rows that an open quote swallowed."""
@@ -77,7 +79,8 @@ def read_rows(study: Study, left: Left) -> list[TableRow]:
         UsageError: the file is no table, or a column or value is missing.
     """
     header, cells = _read_cells(study.table)
-    wanted = {"--image": study.image, "--label": study.label, **({} if study.patient == EACH_ITS_OWN else {"--patient": study.patient})}
+    wanted = {"--image": study.image, **({} if study.patient == EACH_ITS_OWN else {"--patient": study.patient})}
+    wanted |= {f"--label{f' {name}' if len(study.label) > 1 else ''}": name for name in study.label}
     wanted |= {f"--subgroups {name}": name for name in study.subgroups} | {f"--where {part}": part.partition("=")[0] for part in study.where}
     for option, column in wanted.items():
         if header.count(column) != 1:
@@ -90,7 +93,10 @@ def read_rows(study: Study, left: Left) -> list[TableRow]:
     rows = [_to_row(line, record, study) for line, record in kept]
     left.out(f"no image ({study.image} is empty)", [row for row in rows if row.image.lower() in NO_LABEL])
     rows = [row for row in rows if row.image.lower() not in NO_LABEL]
-    left.out(f"no class ({study.label} is empty)", [row for row in rows if row.label.lower() in NO_LABEL])
+    left.out(
+        f"no class ({study.label[0]} is empty)" if len(study.label) == 1 else "not one class, but none or several",
+        [row for row in rows if row.label.lower() in NO_LABEL],
+    )
     rows = [row for row in rows if row.label.lower() not in NO_LABEL]
     if study.patient != EACH_ITS_OWN:
         left.out(f"no patient ({study.patient} is empty or unknown)", [row for row in rows if row.group.lower() in NO_PATIENT])
@@ -166,7 +172,9 @@ def _where(records: list[tuple[int, dict[str, str]]], study: Study) -> list[tupl
 def _to_row(line: int, record: dict[str, str], study: Study) -> TableRow:
     """Return a row; without a patient column each image is one of its own."""
     group = record.get(study.image if study.patient == EACH_ITS_OWN else study.patient, "")
-    return TableRow(line, record.get(study.image, ""), record.get(study.label, ""), group, {name: record.get(name, "") for name in study.subgroups})
+    marked = [name for name in study.label if record.get(name, "").lower() in MARKED]
+    label = record.get(study.label[0], "") if len(study.label) == 1 else marked[0] if len(marked) == 1 else ""
+    return TableRow(line, record.get(study.image, ""), label, group, {name: record.get(name, "") for name in study.subgroups})
 
 
 def choose_classes(rows: Sequence[TableRow], study: Study, left: Left) -> list[TableRow]:

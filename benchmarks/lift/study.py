@@ -37,7 +37,9 @@ class Study:
     table: Path = field(metadata={"help": "CSV with one row an image; separated by comma, semicolon, tab or |"})
     work: Path = field(metadata={"help": "everything computed is kept here; the same command goes on"})
     rare: tuple[str, ...] = field(metadata={"help": "classes that are cut"})
-    label: str = _option("label", "column with the class")
+    label: tuple[str, ...] = _option(
+        ("label",), "column with the class; or several columns, one a class, of which each row has one marked (1, 1.0, true, yes, x)"
+    )
     patient: str = _option("patient_id", "column with the patient or lesion: it stays on one side of the split; none: each image is of another patient")
     image: str = _option("image_id", "column with the file's name, with or without folder and ending")
     where: tuple[str, ...] = _option(
@@ -123,8 +125,8 @@ def check(study: Study) -> Study:
         raise UsageError(f"--work {study.work} is a file: name a folder")
     if study.work.resolve().is_relative_to(study.images.resolve()):
         raise UsageError("--work lies inside --images, so its pictures would be taken for data: choose a folder elsewhere")
-    if not study.lesions or not study.arms or set(study.arms) - set(ARMS):
-        raise UsageError(f"name at least one number of --lesions, and --arms out of {', '.join(ARMS)}")
+    if not study.label or not study.lesions or not study.arms or set(study.arms) - set(ARMS):
+        raise UsageError(f"name a column with --label, a number of --lesions, and --arms out of {', '.join(ARMS)}")
     if strange := [part for part in study.where if "=" not in part]:
         raise UsageError(f"--where {strange[0]}: write column=value")
     _check_numbers(study)

@@ -38,7 +38,7 @@ def a_study(tmp_path: Path, rows: list[list[str]], *, separator: str = ",", enco
     (tmp_path / "table.csv").write_bytes((end.join(lines) + end).encode(encoding))
     if not (tmp_path / "images").exists():
         write_images(tmp_path / "images", [row[0] for row in rows])
-    asked = {"image": "file", "label": "class", "patient": "who", "rare": ("df",), "lesions": (2,), "val_groups": 2, "least_groups": 3, "full_px": 16}
+    asked = {"image": "file", "label": ("class",), "patient": "who", "rare": ("df",), "lesions": (2,), "val_groups": 2, "least_groups": 3, "full_px": 16}
     (tmp_path / "work").mkdir(exist_ok=True)
     return Study(tmp_path / "images", tmp_path / "table.csv", tmp_path / "work", size_px=16, **(asked | changes))  # type: ignore[arg-type]
 
@@ -135,7 +135,7 @@ def test_a_changed_table_or_image_is_not_mixed_into_old_results(tmp_path: Path) 
         ({"rare": ("nv", "df"), "lesions": (1,), "val_groups": 1}, "no common class is left"),
         ({"lesions": (3,)}, "df has 5 groups: 3 for train and 2 for val leave none for test; --lesions can be at most 2"),
         ({"val_groups": 4}, "lower --val-groups to 3 or less"),
-        ({"label": "dx"}, r"no column 'dx' \(--label\); it has: file, class, who"),
+        ({"label": ("dx",)}, r"no column 'dx' \(--label\); it has: file, class, who"),
         ({"patient": "id"}, "when every image is of another patient, say --patient none"),
         ({"where": ("who=nobody",)}, "no row has who=nobody; its values are: p-nv0"),
         ({"image": "class"}, "files of only 0 of 9 rows"),
@@ -146,6 +146,16 @@ def test_what_cannot_be_run_is_refused_with_what_to_do(tmp_path: Path, changes: 
     """Before an image is read."""
     with pytest.raises(UsageError, match=sentence):
         read(a_study(tmp_path, rows_of({"nv": 4, "df": 5}), **changes))
+
+
+def test_a_table_may_have_one_column_for_each_class(tmp_path: Path) -> None:
+    """A row with none or several marked is left out."""
+    study = a_study(tmp_path, rows_of({"nv": 5, "df": 6}), label=("nv", "df"))
+    lines = ["file,nv,df,who", *(f"nv{row:02d},1.0,0.0,n{row}" for row in range(5)), *(f"df{row:02d},{int(row == 5)},1,d{row}" for row in range(6))]
+    study.table.write_text("\n".join(lines))
+    pictures = read(study)
+    assert pictures.labels.tolist() == ["df"] * 5 + ["nv"] * 5
+    assert "1 row left out: not one class, but none or several (row 12)" in pictures.notes
 
 
 def test_without_patients_each_image_is_its_own_and_the_table_says_so(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def a_folder(tmp_path: Path, groups: dict[str, int], size_px: int = 16) -> tuple
 def a_study(tmp_path: Path, groups: dict[str, int] | None = None, **changes: object) -> Study:
     """Return a study of a small folder."""
     images, table = a_folder(tmp_path, groups or {"nv": 30, "mel": 25, "df": 20})
-    asked = {"label": "dx", "rare": ("df",), "lesions": (4, 8), "val_groups": 4, "draws": 2, "full_px": 16, "most_images": 0} | changes
+    asked = {"label": ("dx",), "rare": ("df",), "lesions": (4, 8), "val_groups": 4, "draws": 2, "full_px": 16, "most_images": 0} | changes
     (tmp_path / "work").mkdir()
     return Study(images=images, table=table, work=tmp_path / "work", **asked)  # type: ignore[arg-type]
 
