@@ -144,9 +144,25 @@ def _advise(work: Work, rows: pl.DataFrame, versions: tuple[str, ...], waiting: 
         return "curaloop curate"
     if waiting:
         return f"{waiting} candidates wait for the experts: curaloop review push, judge, curaloop review pull"
+    if number := _count_unjudged(work, rows):
+        return f"the court has not judged {number} synthetic images that experts accepted: curaloop lift, then curaloop release"
     if not versions:
         return "curaloop release"
     return "curaloop run after sources or verdicts changed"
+
+
+def _count_unjudged(work: Work, rows: pl.DataFrame) -> int:
+    """Return how many accepted synthetic images are of a class on which the lift court has no verdict; 0 when no release asks for one."""
+    import polars as pl
+
+    from curation.modalities import with_task
+    from validation.lift.rulings import made_for, read_rulings
+
+    accepted = rows.filter((pl.col("origin") == "synthetic") & (pl.col("verdict") == "accepted"))
+    if not work.settings.lift.required or accepted.is_empty():
+        return 0
+    rulings = read_rulings(work.project.ledger)
+    return sum(pair not in rulings for pair in with_task(accepted).select("task", made_for()).iter_rows())
 
 
 def read_last_report(runs: Path, stage: str) -> dict[str, Any] | None:

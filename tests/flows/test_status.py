@@ -45,6 +45,15 @@ def test_candidates_that_wait_are_counted(tmp_path: Path) -> None:
     assert status.advice.startswith("1 candidates wait for the experts: curaloop review push")
 
 
+def test_accepted_images_are_sent_to_the_court(tmp_path: Path) -> None:
+    """A release would leave them out without a word of the court."""
+    work = open_work(a_sourced_project(tmp_path, patients=3).root)
+    write_manifest(to_frame([a_synthetic_record(image_id=an_id(2), verdict="accepted"), a_record(image_id=an_id(3))]), work.project.manifest)
+    assert "has not judged 1 synthetic images" in read_status(work).advice
+    write_manifest(to_frame([a_synthetic_record(image_id=an_id(2), verdict="rejected"), a_record(image_id=an_id(3))]), work.project.manifest)
+    assert read_status(work).advice == "curaloop release"
+
+
 def test_the_newest_report_of_a_stage_is_found(tmp_path: Path) -> None:
     """By its name, which begins with the time."""
     work = open_work(a_sourced_project(tmp_path, patients=3).root)
