@@ -36,12 +36,12 @@ def run_foresight(work: Work) -> Foresight:
     """
     from threadpoolctl import threadpool_limits
 
-    from synthesis.planning.keeping import wanted_classes
+    from synthesis.requests import rarest_classes
     from validation.lift.foresight import foresee
     from validation.lift.gathering import gather_real, real_case
 
     rows, settings = _split_rows(work), work.settings
-    task, labels = settings.synthesis.task, wanted_classes(run_gaps(work), settings.synthesis)
+    task, labels = settings.synthesis.task, rarest_classes(run_gaps(work), settings.synthesis)
     if not labels:
         raise UsageError(f"the gap table asks for no synthetic images of the task {task}: see `curaloop gaps`, and set synthesis.task or synthesis.classes")
     case, flips = real_case(rows, task, settings.gaps.columns), settings.synthesis.generator.flips

@@ -52,12 +52,24 @@ def asks_for_synthesis(settings: SynthesisSettings) -> pl.Expr:
 
 
 def _wanted_cells(table: pl.DataFrame, settings: SynthesisSettings) -> pl.DataFrame:
-    """Return the cells of the rarest classes that ask for synthesis: label, conditions, `train_images`, `missing`; rarest class first."""
+    """Return the cells of the rarest classes that ask for synthesis: label, conditions, `train_images`, `missing`; rarest class first.
+
+    A cell of images whose sex, say, nobody knows is no subgroup to fill, when the generator is told the sex.
+    """
     known = cell_columns(table, settings.generator.conditions)
-    asking = table.filter(asks_for_synthesis(settings)).with_columns(pl.col(column).alias(name) for name, column in known.items())
+    asking = table.filter(asks_for_synthesis(settings)).with_columns(pl.col(column).alias(name) for name, column in known.items()).drop_nulls([*known])
     cells = asking.group_by(LABEL, *known).agg(pl.col("train_images", "missing").sum())
-    rarest = cells.group_by(LABEL).agg(total=pl.col("train_images").sum()).sort("total", LABEL).head(settings.classes)
-    return cells.join(rarest, on=LABEL).sort("total", LABEL, -pl.col("missing"), *known, nulls_last=True).drop("total")
+    rarest = pl.DataFrame({LABEL: rarest_classes(table, settings)}, schema={LABEL: pl.String}).with_row_index("rank")
+    return cells.join(rarest, on=LABEL).sort("rank", -pl.col("missing"), *known, nulls_last=True).drop("rank")
+
+
+def rarest_classes(gaps: pl.DataFrame, settings: SynthesisSettings) -> tuple[str, ...]:
+    """Return the classes that candidates are made for, rarest first: of those that ask for synthesis, the ones with fewest train images."""
+    known = cell_columns(gaps, settings.generator.conditions)
+    table = gaps.filter((pl.col("task") == settings.task) & pl.col(LABEL).is_not_null())
+    asking = table.filter(asks_for_synthesis(settings)).drop_nulls([*known.values()])[LABEL].unique()
+    sizes = table.filter(pl.col(LABEL).is_in(asking.implode())).group_by(LABEL).agg(total=pl.col("train_images").sum())
+    return tuple(sizes.sort("total", LABEL).head(settings.classes)[LABEL])
 
 
 def _made(

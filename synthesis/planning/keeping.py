@@ -23,7 +23,7 @@ from synthesis.planning.plan import Choice, Plan, find_shortage, make_plan
 from synthesis.planning.trials import Trial
 from synthesis.processes import count_processes
 from synthesis.recipe import GeneratorSettings, SynthesisSettings
-from synthesis.requests import asks_for_synthesis
+from synthesis.requests import rarest_classes
 from synthesis.training_set import usable_rows
 
 FORMAT = 1
@@ -57,21 +57,14 @@ def plan_synthesis(
     if plan is None:
         if count_processes() > 1:
             raise UsageError("no plan is kept for this data and machine: run `curaloop synthesize --plan` once before `accelerate launch`")
-        plan = make_plan(fingerprint_rows(usable, settings.task), machine, wanted_classes(gaps, settings), settings, threads, progress)
+        plan = make_plan(fingerprint_rows(usable, settings.task), machine, rarest_classes(gaps, settings), settings, threads, progress)
         write_plan(plan, path)
     return plan, path
 
 
 def say_shortage(usable: pl.DataFrame, gaps: pl.DataFrame, settings: SynthesisSettings) -> str:
     """Return why these train rows are too few for what the gap table asks for, and how many would be enough; empty when they are enough."""
-    return find_shortage(fingerprint_rows(usable, settings.task), wanted_classes(gaps, settings), settings)
-
-
-def wanted_classes(gaps: pl.DataFrame, settings: SynthesisSettings) -> tuple[str, ...]:
-    """Return the rarest classes that the gap table asks for."""
-    cells = gaps.filter((pl.col("task") == settings.task) & asks_for_synthesis(settings) & pl.col("label").is_not_null())
-    rarest = cells.group_by("label").agg(pl.col("train_images").sum()).sort("train_images", "label").head(settings.classes)
-    return tuple(rarest["label"])
+    return find_shortage(fingerprint_rows(usable, settings.task), rarest_classes(gaps, settings), settings)
 
 
 def planned_settings(

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from curation.records import to_frame
-from synthesis.requests import Request, plan_requests
+from synthesis.requests import Request, plan_requests, rarest_classes
 from tests.builders import a_record, an_id
 from tests.synthesis.builders import a_gap_table, tiny_generator, tiny_synthesis
 
@@ -76,6 +76,15 @@ def test_cells_that_the_generator_cannot_tell_apart_count_together() -> None:
     """The table counts by sex, the generator knows the label only."""
     gaps = a_table(("disc", "F", 3, 2), ("disc", "M", 2, 4), columns=("label", "sex", "missing", "train_images"))
     assert plan_requests(gaps, NOTHING, None, tiny_synthesis(candidates=32)) == [Request({"label": "disc"}, 5)]
+
+
+def test_a_large_class_with_a_small_cell_is_not_the_rarest() -> None:
+    """A class counts with all its cells; and nobody asks for images of which the sex is unknown."""
+    columns = ("label", "sex", "missing", "train_images")
+    gaps = a_table(("stripes", None, 9, 1), ("stripes", "F", 0, 60), ("stripes", "M", 3, 5), ("disc", "F", 3, 8), ("disc", None, 9, 1), columns=columns)
+    settings = tiny_synthesis(candidates=32, generator=tiny_generator(conditions=("sex",)))
+    assert rarest_classes(gaps, settings) == ("disc",)
+    assert plan_requests(gaps, NOTHING, None, settings) == [Request({"label": "disc", "sex": "F"}, 3)]
 
 
 def test_the_volume_engine_takes_cells_that_are_left_to_collecting() -> None:
