@@ -11,7 +11,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 
-def resample_patients(patients: npt.NDArray[Any] | Sequence[str], draws: int, seed: int) -> Floats:
+def resample_patients(patients: npt.NDArray[Any] | Sequence[str], draws: int, seed: int | np.random.Generator) -> Floats:
     """Return `(draws, N)` weights: in each row as many patients as there are, drawn with replacement; an image counts as often as its patient.
 
     The patient bootstrap (Efron 1979, with the cluster as the unit): images of one patient are not independent.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from adaptation.probe import Projection, fit_projection
 from validation.lift.cohort import Batch, Cohort
@@ -175,12 +176,12 @@ def list_trainings(bench: Bench, configurations: Sequence[Configuration], settin
 def _order_rows(bench: Bench, smote: dict[int, Rows], most: dict[int, int], seed: int) -> dict[Arm, dict[int, Rows]]:
     """Return the rows of each arm and class in the order in which doses take them; too few rows are taken again and again.
 
-    Real images come in another order for each seed. Synthetic ones keep that of the batch: a verdict names the first ones, and only these are trained on.
+    The order is another one for each seed, so a lift is that of so many of the images that passed, whichever they are; the intervals hold that, too.
     """
-    batch, random = bench.batch, np.random.default_rng(seed)
+    batch = bench.batch
     sources: dict[Arm, Rows] = {
-        "duplicated": random.permutation(bench.pool.real),
-        "augmented": random.permutation(bench.augmented),
+        "duplicated": np.arange(bench.pool.real),
+        "augmented": bench.augmented,
         "unfiltered": bench.synthetic,
         "screened": bench.synthetic[batch.screened],
         "accepted": bench.synthetic[batch.releasable()],
@@ -188,10 +189,14 @@ def _order_rows(bench: Bench, smote: dict[int, Rows], most: dict[int, int], seed
     orders: dict[Arm, dict[int, Rows]] = {"smote": smote}
     for arm, rows in sources.items():
         codes = bench.pool.codes[rows]
-        orders[arm] = {code: _repeat(rows[codes == code], number) for code, number in most.items()}
+        orders[arm] = {code: _repeat(rows[codes == code], number, seed) for code, number in most.items()}
     return orders
 
 
-def _repeat(rows: Rows, number: int) -> Rows:
-    """Return the first `number` of the rows, again from the start when there are fewer."""
-    return np.resize(rows, number) if len(rows) else rows
+def _repeat(rows: Rows, number: int, seed: int) -> Rows:
+    """Return `number` of the rows in random order, each as often as any other, up to one."""
+    if not len(rows):
+        return rows
+    random = np.random.default_rng(seed)
+    rounds: list[npt.NDArray[np.int64]] = [random.permutation(rows) for _ in range(-(-number // len(rows)))]
+    return np.concatenate(rounds)[:number]

@@ -47,8 +47,8 @@ def draw_resamples(patients: Sequence[Names], seeds: int, draws: int, seed: int)
         draws: number of resamples.
         seed: of the draw.
     """
-    random, number = np.random.default_rng([seed, 1]), len(patients)
-    drawn = resample_patients(np.concatenate(patients), draws, seed)
+    random, number = np.random.default_rng(seed), len(patients)
+    drawn = resample_patients(np.concatenate(patients), draws, random)
     weights = np.vstack([np.ones((1, drawn.shape[1])), drawn]).astype(np.float32)
     splits = np.vstack([np.arange(number), random.integers(number, size=(draws, number))])
     each = np.concatenate([np.broadcast_to(np.arange(seeds), (1, number, seeds)), random.integers(seeds, size=(draws, number, seeds))])

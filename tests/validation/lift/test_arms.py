@@ -49,16 +49,6 @@ def test_a_class_without_releasable_images_is_added_in_no_arm() -> None:
     assert [np.bincount(pool.codes[training.added], minlength=3).tolist() for training in trainings] == [[0, 0, 2]] * 4
 
 
-@pytest.mark.parametrize("dose", [0.5, 1.0])
-def test_every_training_sees_the_very_images_that_a_verdict_names(dose: float) -> None:
-    """The first of those that may be released, whatever the seed; real images are drawn anew for each."""
-    bench = a_bench(screened=50, accepted=30)
-    configurations = [Configuration("accepted", "mix", dose), Configuration("duplicated", "mix", dose)]
-    seeds = [list_trainings(bench, configurations, few_trainings(), seed, 1e-3)[1] for seed in range(3)]
-    assert {tuple(made.added.tolist()) for made, _ in seeds} == {tuple(bench.synthetic[: round(10 * dose)].tolist())}
-    assert len({tuple(real.added.tolist()) for _, real in seeds}) == 3
-
-
 def test_smote_lies_between_real_images_of_the_class() -> None:
     """Each made point is inside the box of the class's train images."""
     bench = a_bench()

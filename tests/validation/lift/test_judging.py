@@ -115,7 +115,7 @@ def test_a_batch_that_does_harm_in_a_subgroup_is_rejected() -> None:
     cohort, _ = a_planted_cohort("true", seed=1)
     cohort = replace(cohort, subgroups={"site": np.where(np.arange(len(cohort.labels)) % 4 < 2, "A", "B")})
     other = cohort.features[(cohort.labels == "other") & (cohort.split == "train")]
-    verdict = judge(cohort, a_batch(np.tile(other, (2, 1))), few_trainings(doses=(10.0,), source_auc=1.0)).of("rare")
+    verdict = judge(cohort, a_batch(np.repeat(other, 2, axis=0)), few_trainings(doses=(10.0,), source_auc=1.0)).of("rare")
     assert [cost.name for cost in verdict.costs if cost.is_harm and cost.kind == "subgroup"] == ["site=A", "site=B"]
     assert verdict.word == "reject"
     assert "site=A" in verdict.reason
