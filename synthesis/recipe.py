@@ -20,7 +20,7 @@ class EditSettings(Frozen):
     )
     rim_px: float = Field(default=2.0, ge=0, description="width of the soft rim inside the mask, at the generator's size")
     strength: float = Field(default=0.6, gt=0, le=1, description="edit: share of the denoising that is done again; more changes more")
-    lowpass_px: float = Field(default=1.0, ge=0, description="edit: standard deviation of the smoothing of the difference, at the generator's size")
+    lowpass_px: float = Field(default=1.0, ge=0, description="standard deviation of the smoothing of what is added, at the generator's size")
 
 
 class InpaintingSettings(EditSettings):

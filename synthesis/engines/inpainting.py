@@ -2,6 +2,11 @@
 
 Two methods. `fill`: the network sees the noisy image, the image with its finding cut out, and the mask (Saharia et al., Palette, 2022), so it learns to draw a
 finding of a class into given surroundings. `edit`: a network without a mask changes the parent as `synthesis.engines.editing` says.
+
+What a fill drew is not pasted: it is smooth beside a larger parent and shows its source. Its difference from the parent is smoothed and added, as in an edit.
+Measured on HAM10000 at 128 px with lesions of real df and vasc images, shrunk to 32 px, in the place of naevi (24 a class), by how well a probe tells them from
+real images of the class: pasted .96 and .88, the whole difference .96 and .81, smoothed by 1 px .91 and .80; all these intervals overlap. A network of 120
+steps, which drew little but noise: .99 and .99, 1.00 and .90, .95 and .80.
 """
 
 from __future__ import annotations
@@ -67,8 +72,7 @@ class InpaintingDiffusion(PixelDiffusion):
         shape, nulls = (channels, side, side), trained.vocabulary.nulls
         drawn = draw_images(trained.network, codes, nulls, seeds, shape, self.sampling, trained.settings.precision, context).numpy()
         changes = ((np.clip(drawn, -1, 1) - parents) * 127.5).transpose(0, 2, 3, 1)
-        exact = settings.model_copy(update={"lowpass_px": 0.0})
-        return [apply_change(parent_of(wish), change, mask, exact) for wish, change, mask in zip(wanted, changes, masks, strict=True)]
+        return [apply_change(parent_of(wish), change, mask, settings) for wish, change, mask in zip(wanted, changes, masks, strict=True)]
 
 
 def _own_conditions(trained: Trained, wanted: Sequence[Wanted]) -> list[Condition]:
