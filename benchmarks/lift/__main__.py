@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from benchmarks.lift.curve import Row
 from benchmarks.lift.cuts import Cut, make_cuts
 from benchmarks.lift.embedding import Embed, Floats, embed_augmented, embed_made, embed_real
 from benchmarks.lift.generating import Base, check_settings, fine_tune, learned_rows, make, open_bases
-from benchmarks.lift.oracle import has_enough, hold_back
+from benchmarks.lift.oracle import LEAST_LENT, hold_back, lend
 from benchmarks.lift.pictures import Pictures, read_pictures
 from benchmarks.lift.publishing import publish, summarise
 from benchmarks.lift.readers import simulate_review
@@ -107,15 +107,19 @@ def look(pictures: Pictures, cuts: Sequence[Cut], side: int, folder: Path, encod
     return View(side, features, embed_augmented(pictures, study, side, folder, encoder.embed, tell))
 
 
-def judge_all(study: Study, pictures: Pictures, cuts: Sequence[Cut], views: dict[str, View], embed: Embed, folder: Path, notes: list[str]) -> Any:
+def judge_all(
+    study: Study, pictures: Pictures, cuts: Sequence[Cut], views: dict[str, View], embed: Embed, folder: Path, notes: list[str]
+) -> Iterator[list[Row]]:
     """Yield the rows of each judgement: the oracle's first, since it needs no generator, then each base, number of lesions and kind of images."""
     by_lesions = {lesions: [cut for cut in cuts if cut.lesions == lesions] for lesions in study.lesions}
     if "oracle" in study.arms:
         for lesions, chosen in by_lesions.items():
-            if all(has_enough(pictures, cut, study) for cut in chosen):
+            lent = lend(pictures, chosen[0], study)
+            if missing := sorted(set(study.rare) - set(lent)):
+                notes.append(f"the oracle is left out at n = {lesions} for {', '.join(missing)}: too few test groups to lend {LEAST_LENT}")
+                tell(notes[-1])
+            if lent:
                 yield consult_oracle(chosen, pictures, views["oracle"], study)
-            else:
-                notes.append(f"n = {lesions}: a rare class has too few test groups to lend any to the oracle, which was left out")
     arms = [arm for arm in MADE if arm in study.arms]
     for base in open_bases(study, pictures, tell) if arms else ():
         for chosen in by_lesions.values():

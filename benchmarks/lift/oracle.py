@@ -23,18 +23,16 @@ MOST_LENT = 2.5
 
 
 def lend(pictures: Pictures, cut: Cut, study: Study) -> dict[str, list[str]]:
-    """Return, for each rare class, the test groups that are lent: half of them, at most `MOST_LENT` times those in train."""
+    """Return the test groups that are lent, by rare class: half of them, at most `MOST_LENT` times those in train.
+
+    A class that could lend fewer than `LEAST_LENT` is not there. As every cut has as many test groups, it is there in all cuts or in none.
+    """
     lent = {}
     for label in study.rare:
         groups = np.array(sorted(set(pictures.groups[(pictures.labels == label) & (cut.split == "test")].tolist())))
         order = groups[np.random.default_rng([5, cut.draw]).permutation(len(groups))]
         lent[label] = order[: min(len(groups) // 2, round(MOST_LENT * cut.lesions))].tolist()
-    return lent
-
-
-def has_enough(pictures: Pictures, cut: Cut, study: Study) -> bool:
-    """Tell whether every rare class can lend `LEAST_LENT` groups."""
-    return min(len(groups) for groups in lend(pictures, cut, study).values()) >= LEAST_LENT
+    return {label: groups for label, groups in lent.items() if len(groups) >= LEAST_LENT}
 
 
 def hold_back(pictures: Pictures, cut: Cut, features: Floats, study: Study) -> Case:
