@@ -17,12 +17,12 @@ from benchmarks.lift.curve import Row
 from benchmarks.lift.cuts import Cut, make_cuts
 from benchmarks.lift.embedding import Embed, Floats, embed_augmented, embed_made, embed_real
 from benchmarks.lift.generating import Base, check_settings, fine_tune, learned_rows, make, open_bases
-from benchmarks.lift.oracle import LEAST_LENT, hold_back, lend
+from benchmarks.lift.oracle import LEAST_LENT, hold_back, lend, move
 from benchmarks.lift.pictures import Pictures, read_pictures
 from benchmarks.lift.publishing import publish, summarise
 from benchmarks.lift.readers import simulate_review
 from benchmarks.lift.screening import passed, screen
-from benchmarks.lift.study import MADE, Study, parse, working
+from benchmarks.lift.study import MADE, REFERENCES, Study, parse, working
 from curation.errors import CuraloopError
 
 INTERRUPTED = 130
@@ -96,8 +96,8 @@ def describe(pictures: Pictures, study: Study) -> list[str]:
 
 
 def side_of(arm: str, study: Study) -> int:
-    """Return the size at which an arm's images are judged; the oracle's is that of the other arms, the larger one."""
-    return study.size_px if arm == "free" or (arm == "oracle" and "free" in study.arms and "edits" not in study.arms) else study.full_px
+    """Return the size at which an arm's images are judged; without a generator it is that of the other arms, the larger one."""
+    return study.size_px if arm == "free" or (arm in REFERENCES and "free" in study.arms and "edits" not in study.arms) else study.full_px
 
 
 def look(pictures: Pictures, cuts: Sequence[Cut], side: int, folder: Path, encoder: Encoder, study: Study) -> View:
@@ -110,16 +110,16 @@ def look(pictures: Pictures, cuts: Sequence[Cut], side: int, folder: Path, encod
 def judge_all(
     study: Study, pictures: Pictures, cuts: Sequence[Cut], views: dict[str, View], embed: Embed, folder: Path, notes: list[str]
 ) -> Iterator[list[Row]]:
-    """Yield the rows of each judgement: the oracle's first, since it needs no generator, then each base, number of lesions and kind of images."""
+    """Yield the rows of each judgement: first those that need no generator, then each base, number of lesions and kind of images."""
     by_lesions = {lesions: [cut for cut in cuts if cut.lesions == lesions] for lesions in study.lesions}
-    if "oracle" in study.arms:
-        for lesions, chosen in by_lesions.items():
+    for lesions, chosen in by_lesions.items():
+        for arm in (one for one in REFERENCES if one in study.arms):
             lent = lend(pictures, chosen[0], study)
-            if missing := sorted(set(study.rare) - set(lent)):
+            if arm == "oracle" and (missing := sorted(set(study.rare) - set(lent))):
                 notes.append(f"the oracle is left out at n = {lesions} for {', '.join(missing)}: too few test groups to lend {LEAST_LENT}")
                 tell(notes[-1])
-            if lent:
-                yield consult_oracle(chosen, pictures, views["oracle"], study)
+            if lent or arm != "oracle":
+                yield consult(arm, chosen, pictures, views[arm], study)
     arms = [arm for arm in MADE if arm in study.arms]
     for base in open_bases(study, pictures, tell) if arms else ():
         for chosen in by_lesions.values():
@@ -127,11 +127,12 @@ def judge_all(
                 yield examine(arm, base, chosen, pictures, views[arm], embed, folder, study)
 
 
-def consult_oracle(cuts: Sequence[Cut], pictures: Pictures, view: View, study: Study) -> list[Row]:
-    """Return the rows of real images handed in as if they were synthetic."""
-    name = f"oracle-n{cuts[0].lesions:03d}-{view.size_px}-draws{len(cuts)}"
-    judged = hold_court(name, [hold_back(pictures, cut, view.features, study) for cut in cuts], pictures, view.features, view.augmented, study, tell)
-    about = {"name": name, "arm": "oracle", "lesions": cuts[0].lesions, "base_steps": None, "network": "none"}
+def consult(arm: str, cuts: Sequence[Cut], pictures: Pictures, view: View, study: Study) -> list[Row]:
+    """Return the rows of a batch that needs no generator."""
+    name = f"{arm}-n{cuts[0].lesions:03d}-{view.size_px}-draws{len(cuts)}"
+    take = {"oracle": hold_back, "moved": move}[arm]
+    judged = hold_court(name, [take(pictures, cut, view.features, study) for cut in cuts], pictures, view.features, view.augmented, study, tell)
+    about = {"name": name, "arm": arm, "lesions": cuts[0].lesions, "base_steps": None, "network": "none"}
     return summarise(judged, about | {"spent_s": 0.0, "spent_images": 0, "images_seen": 0})
 
 

@@ -13,6 +13,7 @@ from benchmarks.lift.pictures import Images, Pictures
 from benchmarks.lift.study import Study, Tell
 from curation.manifest import write_bytes
 from curation.pixels import Pixels
+from validation.lift.augmentation import augment
 
 Floats = npt.NDArray[np.float32]
 Embed = Callable[[Sequence[Pixels]], Floats]
@@ -46,21 +47,6 @@ def embed_real(pictures: Pictures, seen: npt.NDArray[np.int64], size_px: int, fo
     features = np.full((len(pictures.ids), found.shape[1]), np.nan, np.float32)
     features[seen] = found
     return features
-
-
-def augment(image: Pixels, seed: int, flips: tuple[str, ...]) -> Pixels:
-    """Return one classical augmentation of an image: flips, a turn of up to 20 degrees, a crop of up to 15 %, brightness and contrast of up to 15 %."""
-    import cv2
-
-    random, side = np.random.default_rng(seed), image.shape[0]
-    for axis, name in ((1, "horizontal"), (0, "vertical")):
-        if name in flips and random.random() < 0.5:
-            image = np.flip(image, axis)
-    turn = cv2.getRotationMatrix2D((side / 2, side / 2), random.uniform(-20, 20), 1 / random.uniform(0.85, 1.0))
-    turn = turn + np.pad(random.uniform(-0.05, 0.05, (2, 1)) * side, ((0, 0), (2, 0)))
-    turned = cv2.warpAffine(np.ascontiguousarray(image), turn, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101).astype(np.float32)
-    gain, shift = random.uniform(0.85, 1.15), random.uniform(-0.1, 0.1) * 255
-    return np.asarray(np.clip(np.rint((turned - turned.mean()) * gain + turned.mean() + shift), 0, 255), np.uint8)
 
 
 def embed_augmented(pictures: Pictures, study: Study, size_px: int, folder: Path, embed: Embed, tell: Tell) -> tuple[Floats, npt.NDArray[np.int64]]:

@@ -1,7 +1,10 @@
-"""A positive control: real images of patients who would have been test patients, handed to the court as if they were synthetic and had passed everything.
+"""Two batches that need no generator.
 
-They are what a perfect generator would draw. Where the court does not accept even them, it could not have seen a lift with this data, and *no lift* of
-other images says little. Those patients leave test for all arms of the judgement, so nobody is counted on both sides.
+The oracle is a positive control: real images of patients who would have been test patients, handed to the court as if they were synthetic and had passed
+everything. They are what a perfect generator would draw. Where the court does not accept even them, it could not have seen a lift with this data, and
+*no lift* of other images says little. Those patients leave test for all arms of the judgement, so nobody is counted on both sides.
+
+Moved images are what perfect edits would bring that know the class from its train images only; see `validation.lift.foresight`.
 """
 
 from __future__ import annotations
@@ -10,11 +13,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchmarks.lift.courtroom import Case
+from benchmarks.lift.courtroom import Case, make_cohort
 from benchmarks.lift.cuts import Cut
 from benchmarks.lift.embedding import Floats
 from benchmarks.lift.pictures import Pictures
 from benchmarks.lift.study import Study
+from validation.lift.foresight import move_common
+from validation.recipe import LiftSettings
 
 LEAST_LENT = 5
 """Groups; the court looks at the source of no fewer images."""
@@ -44,3 +49,10 @@ def hold_back(pictures: Pictures, cut: Cut, features: Floats, study: Study) -> C
         rows += own[: study.most_samples].tolist()
     everything = np.ones(len(rows), np.bool_)
     return Case(replace(cut, split=split), features[rows], tuple(pictures.labels[rows].tolist()), everything, everything)
+
+
+def move(pictures: Pictures, cut: Cut, features: Floats, study: Study) -> Case:
+    """Return the case of a cut whose batch are common train images, moved onto each rare class in feature space."""
+    cohort = make_cohort(pictures, features, (np.zeros((0, features.shape[1]), np.float32), np.zeros(0, np.int64)), cut)
+    _, batch = move_common(cohort, study.rare, LiftSettings(), cut.draw)
+    return Case(cut, batch.features, tuple(batch.labels.tolist()), batch.screened, batch.screened)

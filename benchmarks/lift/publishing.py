@@ -93,7 +93,7 @@ def conclude(rows: Sequence[Row]) -> str:
     made = [row for row in rows if row["arm"] in MADE and row["label"] != "overall"]
     won = [row for row in made if row["verdict"] == "accept"]
     if not made:
-        said = "**Verdict: none.** Only the oracle was judged, no synthetic image."
+        said = "**Verdict: none.** No synthetic image was judged."
     elif won:
         named = "; ".join(f"{name_row(row)} ({_cell(row['lift'], signed=True)} over {row['best_control']})" for row in won)
         said = f"**Verdict: accept** for {named}."
@@ -157,7 +157,8 @@ def _explanations() -> list[str]:
         "n: groups of a rare class in train. Lift: AUPRC on real test patients with the synthetic images minus that of the best control, which is the one",
         "over which the lower end is lowest; the interval is of a paired bootstrap over patients, cuts pooled. `free`: samples from noise, judged at the",
         "generator's size. `edits`: counterfactual edits of common-class train images, judged at full size. `oracle`: real images of patients who left test",
-        "for it. Readers are simulated (`readers.py`). CPU-min: base and one fine-tune, at this run's mean time an image and step (minutes of a GPU if one",
+        "for it. `moved`: features of common-class train images plus the difference of the class means: what perfect edits would bring. Readers are",
+        "simulated (`readers.py`). CPU-min: base and one fine-tune, at this run's mean time an image and step (minutes of a GPU if one",
         "was used). Passed and accepted: of the drawn images, the least of all cuts.",
     ]
 

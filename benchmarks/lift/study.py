@@ -17,7 +17,9 @@ from curation.manifest import write_bytes
 Tell = Callable[[str], None]
 
 MADE = ("free", "edits")
-ARMS = (*MADE, "oracle")
+REFERENCES = ("oracle", "moved")
+"""Need no generator: they say what the court could see, and what could be gained."""
+ARMS = (*MADE, *REFERENCES)
 EACH_ITS_OWN = "none"
 """As --patient: every image is of another patient."""
 RESUMABLE = ("images", "table", "bases", "work", "device", "threads", "lesions", "draws", "arms", "base_steps", "least_found")
@@ -66,7 +68,8 @@ class Study:
     flips: tuple[str, ...] = _option(("horizontal", "vertical"), "what keeps an image plausible: horizontal, vertical, none")
     arms: tuple[str, ...] = _option(
         ARMS, "free: samples from noise; edits: common-class train images changed into the rare class; "
-        "oracle: real images of test patients handed in as if synthetic, to see what the court could see",
+        "oracle: real images of test patients handed in as if synthetic, to see what the court could see; "
+        "moved: features of common-class train images, moved onto the rare class: what a perfect edit would bring",
     )  # fmt: skip
     most_samples: int = _option(120, "synthetic images of a rare class in one cut")
     common_samples: int = _option(24, "synthetic images of each common class, against the source shortcut; 0: none")

@@ -15,7 +15,7 @@ from PIL import Image
 from benchmarks.lift.courtroom import make_cohort
 from benchmarks.lift.curve import draw_curve, name_plainly, nice_ticks, write_curve
 from benchmarks.lift.cuts import make_cuts
-from benchmarks.lift.oracle import hold_back, lend
+from benchmarks.lift.oracle import hold_back, lend, move
 from benchmarks.lift.pictures import Pictures
 from benchmarks.lift.publishing import conclude, price, publish
 from benchmarks.lift.study import Study
@@ -69,6 +69,19 @@ def test_the_oracle_is_left_out_where_too_few_patients_could_be_lent() -> None:
     """19 rare groups leave nine for test, of which it would get four."""
     pictures, study = a_cohort(19)
     assert [lend(pictures, cut, study) for cut in make_cuts(pictures, study)] == [{}, {}]
+
+
+def test_moved_images_stand_around_the_rare_mean_and_come_from_common_train_images() -> None:
+    """Every one is a common train image plus the difference of the two means."""
+    pictures, study = a_cohort()
+    features = (pictures.labels == "df").astype(np.float32)[:, None] * 1000 + np.arange(len(pictures.ids), dtype=np.float32)[:, None]
+    for cut in make_cuts(pictures, study):
+        case = move(pictures, cut, features, study)
+        train = {label: features[(pictures.labels == label) & (cut.split == "train"), 0] for label in ("nv", "df")}
+        origins = np.rint(case.features[:, 0] - train["df"].mean() + train["nv"].mean())
+        assert set(case.labels) == {"df"}
+        assert len(origins) == 5 * len(train["df"])
+        assert set(origins.tolist()) <= set(train["nv"].tolist())
 
 
 def test_every_control_is_in_table_and_curve_of_every_class(tmp_path: Path) -> None:
