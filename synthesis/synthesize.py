@@ -251,7 +251,10 @@ def _reason_to_skip(settings: SynthesisSettings, usable: pl.DataFrame, gaps: pl.
     if usable["label"].n_unique() < LEAST_CLASSES:
         return f"all train images of {task} are of one class; the class screen needs two"
     if not requests:
-        return "enough candidates were drawn already: they wait for the experts, or the screens rejected them"
+        return (
+            "enough candidates were drawn already: they wait for the experts (`curaloop review push`), or the screens rejected them; "
+            "another generator (synthesis.generator: more steps, say) or more synthesis.candidates draws anew"
+        )
     return shortage if set(_by_class(requests)) <= set(usable["label"]) else "the gap table names a class without a train image; run `curaloop curate` again"
 
 
