@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -40,6 +41,7 @@ def describe_synthesis(material: Material, evidence: Evidence, files: dict[str, 
             "cautions": sorted({f"{one['task']}, {label}: {about['caution']}" for one in newest for label, about in one["fidelity"].items()}),
             "fidelity_numbers": measured,
             "fidelity_names": FIGURE_NAMES,
+            "grids": [grid for one in newest for grid in read_grids(one)],
             "strips": [strip for one in newest for strip in read_strips(one)],
             "candidates": count_candidates(found),
             "candidate_numbers": list(NUMBERS),
@@ -95,13 +97,23 @@ def list_fidelity(rounds: list[dict[str, Any]]) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class Strip:
-    """One image on its way from noise: a data URI and the class that was asked for."""
+    """A picture of a round: a data URI and what it shows."""
 
     label: str
     uri: str
 
 
 def read_strips(one: dict[str, Any]) -> list[Strip]:
-    """Return the denoising strips of a round that are still there."""
-    paths = [(label, one["root"] / path) for label, path in sorted(one.get("strips", {}).items())]
-    return [Strip(label, "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()) for label, path in paths if path.exists()]
+    """Return the denoising strips of a round that are still there, by the class that was asked for."""
+    return [Strip(label, _embed(one["root"] / path)) for label, path in sorted(one.get("strips", {}).items()) if (one["root"] / path).exists()]
+
+
+def read_grids(one: dict[str, Any]) -> list[Strip]:
+    """Return the picture of everything that a round drew, if it is still there, by its classes in their order."""
+    path = one.get("sample_grid")
+    return [Strip(f"{one['task']}, {', '.join(sorted(one['requested']))}", _embed(one["root"] / path))] if path and (one["root"] / path).exists() else []
+
+
+def _embed(path: Path) -> str:
+    """Return a picture as a data URI."""
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
+from curation.pixels import encode_png
 from flows.report.screens import describe_screens
 from flows.report.write_report import write_report
 from synthesis.screening import ScreenPower
@@ -66,7 +70,10 @@ def test_the_page_says_what_the_screens_are_worth(tmp_path: Path) -> None:
     add_synthetic(project, 2)
     folder = project.models / "generator-0"
     folder.mkdir(parents=True)
+    grid = folder / "samples-0.png"
+    grid.write_bytes(encode_png(np.full((8, 8, 3), 90, np.uint8)))
     told = a_round(is_measured=True) | {"generator_sha256": hashlib.sha256(b"generator").hexdigest(), "fidelity": {}}
+    told |= {"sample_grid": grid.relative_to(project.root).as_posix(), "requested": {"ring": 1, "disc": 2}}
     (folder / "round-0.json").write_text(json.dumps(told))
     make_release(project)
     page = write_report(project).read_text()
@@ -74,3 +81,5 @@ def test_the_page_says_what_the_screens_are_worth(tmp_path: Path) -> None:
     assert "Yes, by what the encoder sees, fine noise or blur" in page
     assert 'id="table-swaps"' in page
     assert "planted artefacts that the source screen found" in page
+    assert "Everything that the newest round drew: colour-2d, disc, ring" in page
+    assert base64.b64encode(grid.read_bytes()).decode() in page
