@@ -295,7 +295,7 @@ def _write_strips(here: _Round, drawn: Drawn, first_seed: int) -> dict[str, str]
 
 def _picture(train: TrainingSet, drawn: Drawn, passed: list[bool]) -> Pixels:
     """Return real images above candidates, class by class, changed images below their parents; those that failed a screen are darkened."""
-    made = [image if good else image // 3 for image, good in zip(drawn.images, passed, strict=True)]
+    made = [image if good else image // 2 for image, good in zip(drawn.images, passed, strict=True)]
     changed = [to_levels(wish.parent, train.channels) for wish in drawn.wanted if wish.parent is not None]
     parents = _of_classes(changed, drawn.labels) if changed else None
     return draw_grid(_of_classes(train.images, train.labels), _of_classes(made, drawn.labels), parents)
