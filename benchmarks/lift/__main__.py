@@ -24,6 +24,7 @@ from benchmarks.lift.readers import simulate_review
 from benchmarks.lift.screening import passed, screen
 from benchmarks.lift.study import MADE, REFERENCES, Study, parse, working
 from curation.errors import CuraloopError
+from validation.lift.cohort import Batch
 
 INTERRUPTED = 130
 FEW_GROUPS = 10
@@ -145,7 +146,7 @@ def examine(arm: str, base: Base, cuts: Sequence[Cut], pictures: Pictures, view:
         features = embed_made(made.images, folder / "made" / f"{file}.npy", embed)
         about = screen(file, made, features, pictures, view.features, learned_rows(pictures, cut, study), cut, study, embed)
         accepted = simulate_review(view.features, pictures.labels, cut, features, made.labels, study.reader_error)
-        cases.append(Case(cut, features, made.labels, passed(about), accepted))
+        cases.append(Case(cut, Batch(features, np.array(made.labels), passed(about), accepted, np.array(made.parents))))
         screens.append(about)
         tell(f"{file}: {len(made.labels)} images, {int(passed(about).sum())} passed the screens, readers accept {int(accepted.sum())}")
         cost.append(spent)

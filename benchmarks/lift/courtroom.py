@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.lift.cuts import Cut, Flags
+from benchmarks.lift.cuts import Cut
 from benchmarks.lift.embedding import Floats
 from benchmarks.lift.pictures import Pictures
 from benchmarks.lift.study import Study, Tell
@@ -20,13 +20,10 @@ from validation.recipe import LiftSettings
 
 
 class Case(NamedTuple):
-    """One cut's synthetic images as the court sees them: `(M, F)` features, the class of each, and what screens and readers said."""
+    """One cut, and its synthetic images as the court sees them."""
 
     cut: Cut
-    features: Floats
-    labels: tuple[str, ...]
-    screened: Flags
-    accepted: Flags
+    batch: Batch
 
 
 def make_cohort(pictures: Pictures, features: Floats, augmented: tuple[Floats, npt.NDArray[np.int64]], cut: Cut) -> Cohort:
@@ -48,9 +45,7 @@ def hold_court(
     path = study.work / "court" / f"{name}.json"
     if not path.exists():
         settings = LiftSettings(seeds=study.seeds, steps=study.court_steps, draws=study.resamples)
-        pairs = [
-            (make_cohort(pictures, features, augmented, case.cut), Batch(case.features, np.array(case.labels), case.screened, case.accepted)) for case in cases
-        ]
+        pairs = [(make_cohort(pictures, features, augmented, case.cut), case.batch) for case in cases]
 
         def progress(done: int, total: int, what: str) -> None:
             tell(f"court on {name}: {what}, {done} of {total}")

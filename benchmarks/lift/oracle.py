@@ -18,6 +18,7 @@ from benchmarks.lift.cuts import Cut
 from benchmarks.lift.embedding import Floats
 from benchmarks.lift.pictures import Pictures
 from benchmarks.lift.study import Study
+from validation.lift.cohort import Batch
 from validation.lift.foresight import move_common
 from validation.recipe import LiftSettings
 
@@ -48,11 +49,10 @@ def hold_back(pictures: Pictures, cut: Cut, features: Floats, study: Study) -> C
         split[own] = ""
         rows += own[: study.most_samples].tolist()
     everything = np.ones(len(rows), np.bool_)
-    return Case(replace(cut, split=split), features[rows], tuple(pictures.labels[rows].tolist()), everything, everything)
+    return Case(replace(cut, split=split), Batch(features[rows], pictures.labels[rows], everything, everything))
 
 
 def move(pictures: Pictures, cut: Cut, features: Floats, study: Study) -> Case:
     """Return the case of a cut whose batch are common train images, moved onto each rare class in feature space."""
     cohort = make_cohort(pictures, features, (np.zeros((0, features.shape[1]), np.float32), np.zeros(0, np.int64)), cut)
-    _, batch = move_common(cohort, study.rare, LiftSettings(), cut.draw)
-    return Case(cut, batch.features, tuple(batch.labels.tolist()), batch.screened, batch.screened)
+    return Case(cut, move_common(cohort, study.rare, LiftSettings(), cut.draw)[1])

@@ -54,13 +54,13 @@ def test_images_of_the_oracle_leave_test_and_are_on_one_side_only() -> None:
     features = np.arange(len(pictures.ids), dtype=np.float32)[:, None]
     for cut in make_cuts(pictures, study):
         case = hold_back(pictures, cut, features, study)
-        lent = set(pictures.groups[case.features[:, 0].astype(int)].tolist())
+        lent = set(pictures.groups[case.batch.features[:, 0].astype(int)].tolist())
         kept = {side: set(pictures.groups[case.cut.split == side].tolist()) for side in ("train", "val", "test")}
         assert len(lent) == 8
-        assert len(case.labels) == 15
+        assert len(case.batch.labels) == 15
         assert not any(lent & groups for groups in kept.values())
         assert len({group for group in kept["test"] if group.startswith("d")}) == 20
-        assert (cut.split[case.features[:, 0].astype(int)] == "test").all()
+        assert (cut.split[case.batch.features[:, 0].astype(int)] == "test").all()
         cohort = make_cohort(pictures, features, (np.zeros((0, 0), np.float32), np.zeros(0, np.int64)), case.cut)
         assert not lent & set(cohort.patients.tolist())
 
@@ -78,8 +78,8 @@ def test_moved_images_stand_around_the_rare_mean_and_come_from_common_train_imag
     for cut in make_cuts(pictures, study):
         case = move(pictures, cut, features, study)
         train = {label: features[(pictures.labels == label) & (cut.split == "train"), 0] for label in ("nv", "df")}
-        origins = np.rint(case.features[:, 0] - train["df"].mean() + train["nv"].mean())
-        assert set(case.labels) == {"df"}
+        origins = np.rint(case.batch.features[:, 0] - train["df"].mean() + train["nv"].mean())
+        assert set(case.batch.labels) == {"df"}
         assert len(origins) == 5 * len(train["df"])
         assert set(origins.tolist()) <= set(train["nv"].tolist())
 
