@@ -3,12 +3,13 @@
 Three classes: two common ones and a rare one with few train patients. Three kinds of synthetic batches, each in a space of features and in one of images:
 
 - `helps`: new patients, drawn from the truth. A court that does not accept them overlooks help.
-- `cannot help`: by turns copies of the train patients with a little noise, and common findings under the name of the rare one.
+- `cannot help`: by turns copies of the train patients with a little noise, and common findings under the name of the rare one; the common classes are copies.
 - `shortcut`: every image of the rare class, and no other, carries a mark that no real image has; by turns over true findings and over common ones.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -124,17 +125,19 @@ def simulate(kind: Kind, space: Space, seed: int) -> tuple[Cohort, Batch]:
     sources = np.repeat(np.flatnonzero((sides == "train") & (named == RARE)), AUGMENTED)
     augmented = Augmented(world.encode(world.disturb(images[sources], random)), named[sources], sources)
     cohort = Cohort(world.encode(images), named, np.array([f"p{row}" for row in range(len(named))]), sides, {}, augmented)
-    drawn, wanted = _synthesize(kind, world, images[(sides == "train") & (named == RARE)], seed % 2 == 0, random)
+    known = {label: images[(sides == "train") & (named == label)] for label in CLASSES}
+    drawn, wanted = _synthesize(kind, world, known, seed % 2 == 0, random)
     screened = np.ones(len(wanted), np.bool_)
     return cohort, Batch(world.encode(drawn), wanted, screened)
 
 
-def _synthesize(kind: Kind, world: World, known: Raw, is_even: bool, random: np.random.Generator) -> tuple[Raw, Names]:
-    """Return raw synthetic images and their labels; `known` are the rare train images."""
+def _synthesize(kind: Kind, world: World, known: Mapping[str, Raw], is_even: bool, random: np.random.Generator) -> tuple[Raw, Names]:
+    """Return raw synthetic images and their labels; `known` are the train images of each class."""
     parts = {label: world.draw(label, SYNTHETIC[label], random) for label in CLASSES}
     common = world.draw("disc", SYNTHETIC[RARE], random)
-    if kind == "cannot help":
-        parts[RARE] = world.disturb(known[random.integers(0, len(known), SYNTHETIC[RARE])], random) if is_even else common
+    if kind == "cannot help":  # nor may the counter-weight: new common patients help to tell the rare ones apart
+        parts = {label: world.disturb(known[label][random.integers(0, len(known[label]), SYNTHETIC[label])], random) for label in CLASSES}
+        parts[RARE] = parts[RARE] if is_even else common
     elif kind == "shortcut":
         parts = {RARE: world.stamp(parts[RARE] if is_even else common)}
     return np.concatenate(list(parts.values())), np.repeat(list(parts), [len(part) for part in parts.values()])

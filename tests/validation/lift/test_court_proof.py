@@ -36,6 +36,18 @@ def test_only_the_shortcut_leaves_the_common_classes_without_synthetic_images() 
     assert len(set(simulate("helps", "features", 0)[1].labels.tolist())) == 3
 
 
+@pytest.mark.parametrize("kind", ["helps", "cannot help"])
+def test_what_cannot_help_brings_no_new_patient_of_any_class(kind: Kind) -> None:
+    """New common patients would be a help: each image is next to a train image, whereas new patients are far from all."""
+    cohort, batch = simulate(kind, "features", 2)
+    nearest = {}
+    for label in set(batch.labels.tolist()):
+        train, made = cohort.features[(cohort.split == "train") & (cohort.labels == label)], batch.features[batch.labels == label]
+        nearest[label] = float(np.linalg.norm(made[:, None] - train[None], axis=2).min(axis=1).mean())
+    assert len(nearest) == 3
+    assert all(distance < 3 if kind == "cannot help" else distance > 6 for distance in nearest.values())
+
+
 @pytest.mark.parametrize(("kind", "wrong"), [("helps", {"reject", "inconclusive"}), ("cannot help", {"accept"}), ("shortcut", {"accept", "inconclusive"})])
 def test_each_kind_has_its_wrong_words(kind: Kind, wrong: set[Word]) -> None:
     """Of what cannot help, only accept is wrong; the others have one right word."""
