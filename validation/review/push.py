@@ -88,7 +88,9 @@ def push_review(
         answered = {fact["image_id"] for fact in read_lines(project.verdicts)}
         audits = sum(task.route == "audit" for task in still_open)
         room = max(0, settings.budget - len(still_open))
-        queue = build_queue(known, uncertainty, settings, key, {task.image_id for task in here} | answered, room, audits)
+        taken = {task.image_id for task in here} | answered
+        lost = {task.image_id for task in issued.values()} - taken
+        queue = build_queue(known, uncertainty, settings, key, taken, room, audits, lost)
         write_manifest(with_routes(with_uncertainty(rows, uncertainty), queue), project.manifest)
         out = queue.join(known, on="image_id", how="left", maintain_order="left")
         _send(project, studio, number, out, classes, config_hash(config), key, progress)

@@ -14,6 +14,8 @@ from validation.recipe import ReviewSettings
 from validation.review.issued import case_of
 
 WEIGHTS = {"label_conflict": 4.0, "unlabelled": 3.0, "synthetic": 4.0, "uncertain": 3.0}
+STRETCH = 12
+"""Places by which an image may move in the queue, so that no rhythm of the routes is left."""
 SCHEMA = pl.Schema({"image_id": pl.String, "case_id": pl.String, "route": pl.String, "route_reason": pl.String, "priority": pl.Float64})
 
 
@@ -33,12 +35,13 @@ def build_queue(
     taken: Collection[str] = (),
     room: int | None = None,
     open_audits: int = 0,
+    lost: Collection[str] = (),
 ) -> pl.DataFrame:
     """Return the next images for the readers, first one first, with priorities from 1 down to above 0.
 
     Conflicts, unlabelled images, synthetic candidates and uncertain or suspicious labels are interleaved in proportion to `WEIGHTS`;
-    the audit slice, drawn at random from all labelled real images, is spread among them. Within its stretch each place is drawn by the project's key: a reader
-    who saw every second image to be synthetic would know the next one. The same rows give the same queue in any order.
+    the audit slice, drawn at random from all labelled real images, is spread among them. Places are then mixed by the project's key: a reader who saw every
+    second image to be synthetic would know the next one. The same rows give the same queue in any order.
 
     Args:
         rows: the working manifest.
@@ -48,6 +51,7 @@ def build_queue(
         taken: image_ids that are with the readers already or have an answer.
         room: most images to return; default: the budget.
         open_audits: audit tasks that are open already.
+        lost: image_ids that went out before and are with no reader, as after a push that was killed: they are chosen before others.
     """
     room = settings.budget if room is None else room
     rows = _eligible(with_uncertainty(rows, uncertainty), taken)
@@ -60,8 +64,10 @@ def build_queue(
         "synthetic": _lane(_candidates(rows), "synthetic", room),
         "uncertain": _lane(_suspicious(labelled.filter(~pl.col("image_id").is_in(sorted(drawn)))), "uncertain", room),
     }
-    chosen = _interleave(lanes, key)[: room - len(audits)]
-    ordered = _spread(chosen, audits, key)
+    merged = _interleave(lanes)
+    wanted = sorted(merged, key=lambda each: each.image_id not in lost)[: room - len(audits)]
+    chosen = [each for each in merged if each in wanted]
+    ordered = _mix(_spread(chosen, audits), key)
     return pl.DataFrame(
         [(each.image_id, case_of(key, each.image_id), each.route, each.reason, 1 - place / len(ordered)) for place, each in enumerate(ordered)],
         schema=SCHEMA,
@@ -140,24 +146,20 @@ def _audits(labelled: pl.DataFrame, settings: ReviewSettings, quota: int) -> lis
     return [Queued(image_id, "audit", "audit, drawn at random") for image_id in drawn[:quota]]
 
 
-def _draw_place(key: bytes, image_id: str) -> float:
-    """Return a number from 0 to below 1 that only the key can foretell."""
-    return int(pseudonym(key, "place", image_id)[:8], 16) / 16**8
-
-
-def _interleave(lanes: dict[str, list[Queued]], key: bytes) -> list[Queued]:
-    """Merge the lanes so that any longer stretch holds them in proportion to their weights; each lane keeps its order."""
-    places = [
-        ((rank + _draw_place(key, each.image_id)) / WEIGHTS[route], number, each)
-        for number, (route, lane) in enumerate(lanes.items())
-        for rank, each in enumerate(lane)
-    ]
+def _interleave(lanes: dict[str, list[Queued]]) -> list[Queued]:
+    """Merge the lanes so that any stretch holds them in proportion to their weights."""
+    places = [((rank + 0.5) / WEIGHTS[route], number, each) for number, (route, lane) in enumerate(lanes.items()) for rank, each in enumerate(lane)]
     return [each for _, _, each in sorted(places, key=lambda place: place[:2])]
 
 
-def _spread(first: list[Queued], second: list[Queued], key: bytes) -> list[Queued]:
-    """Merge two lists, each spread over the whole in its own order."""
-    places = [
-        ((rank + _draw_place(key, each.image_id)) / len(lane), number, each) for number, lane in enumerate((first, second)) for rank, each in enumerate(lane)
-    ]
+def _spread(first: list[Queued], second: list[Queued]) -> list[Queued]:
+    """Merge two lists with both spread evenly."""
+    places = [((rank + 0.5) / len(lane), number, each) for number, lane in enumerate((first, second)) for rank, each in enumerate(lane)]
     return [each for _, _, each in sorted(places, key=lambda place: place[:2])]
+
+
+def _mix(queue: list[Queued], key: bytes) -> list[Queued]:
+    """Return the queue with its routes in an order that only the key can foretell: each moves back by up to `STRETCH` places. A route keeps its own order."""
+    late = [place + STRETCH * int(pseudonym(key, "place", each.image_id)[:8], 16) / 16**8 for place, each in enumerate(queue)]
+    waiting = {route: iter([each for each in queue if each.route == route]) for route in {each.route for each in queue}}
+    return [next(waiting[queue[place].route]) for place in sorted(range(len(queue)), key=late.__getitem__)]

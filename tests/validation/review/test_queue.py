@@ -63,6 +63,15 @@ def test_the_order_does_not_tell_which_images_are_synthetic() -> None:
     assert all("ss" in order and "rr" in order for order in orders)
 
 
+def test_what_went_out_and_is_with_no_reader_is_asked_first() -> None:
+    """Whatever the places of the images that were lost: room for them brings back them and no other."""
+    settings = ReviewSettings(budget=8, audit_share=0.0)
+    sent = build_queue(ROWS, UNCERTAINTY, settings, KEY)["image_id"].to_list()
+    for lost in (sent[:3], sent[2:7], sent[5:]):
+        again = build_queue(ROWS, UNCERTAINTY, settings, KEY, set(sent) - set(lost), len(lost), lost=lost)
+        assert set(again["image_id"]) == set(lost)
+
+
 @given(st.permutations(range(ROWS.height)))
 def test_the_order_of_the_rows_does_not_matter(order: list[int]) -> None:
     """The same rows give the same queue."""
