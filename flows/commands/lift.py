@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from curation.errors import UsageError
 from flows.console import print_json
 from flows.doorstep import at_work, wants_json
 
@@ -26,6 +27,8 @@ def lift(
 
     Example: [bold]curaloop lift --json > judgement.json[/]
     """
+    if prove and foresee:
+        raise UsageError("--foresee asks about this project and --prove about simulated ones: choose one")
     if prove:
         _prove(seeds, seed, json)
         return

@@ -10,8 +10,8 @@ Two batches that need no generator come before the court, as if they were synthe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -29,6 +29,7 @@ LEAST_PATIENTS = 4
 """Of a class in train: with fewer there are no two halves."""
 
 Kind = Literal["real", "moved"]
+Make = Callable[[Cohort, Sequence[str], LiftSettings, int], tuple[Cohort, Batch]]
 
 
 @dataclass(frozen=True)
@@ -60,22 +61,17 @@ class Foresight:
     found: tuple[Foreseen, ...]
     test_patients: dict[str, int]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values, ready for `json.dumps`."""
-        return asdict(self)
-
     def verdict(self, kind: Kind, label: str) -> Verdict:
         """Return what the court says about one class of one batch."""
         return next(verdict for found in self.found if found.kind == kind for verdict in found.verdicts if verdict.label == label)
 
     def advise(self, label: str) -> str:
-        """Return what follows for one class, in a sentence or two."""
+        """Return what follows for one class, in a few sentences."""
         real, moved = self.verdict("real", label), self.verdict("moved", label)
         if real.word == "reject":
-            return f"{label}: not even real images of other patients bring a lift here. Images of this class are not what is missing."
+            return f"{label}: even real images of other patients would be rejected. {real.reason}"
         if real.word == "inconclusive":
-            patients = f"{self.test_patients[label]} test patients"
-            return f"{label}: {patients} do not show what even real images of other patients bring. Collect test patients before you generate anything."
+            return f"{label}: even of real images of other patients no lift is shown. {real.reason} Collect test patients before you generate anything."
         if moved.word != "accept":
             return (
                 f"{label}: this test set can show what real images bring; what the generator can learn from these train images alone is not shown to help. "
@@ -97,11 +93,12 @@ def foresee(task: str, cohort: Cohort, labels: Sequence[str], settings: LiftSett
     Raises:
         UsageError: a class has too few train patients.
     """
+    makers: tuple[tuple[Kind, Make], ...] = (("real", hand_in_half), ("moved", move_common))
     found = []
-    for kind, make in (("real", hand_in_half), ("moved", move_common)):
+    for kind, make in makers:
         pairs = [make(cohort, labels, settings, draw) for draw in range(HALVES)]
         images = {label: min(int((batch.labels == label).sum()) for _, batch in pairs) for label in labels}
-        found.append(Foreseen(kind, images, judge_splits(pairs, settings, progress).verdicts))  # type: ignore[arg-type]
+        found.append(Foreseen(kind, images, judge_splits(pairs, settings, progress).verdicts))
     test = {label: len(set(cohort.patients[(cohort.split == "test") & (cohort.labels == label)].tolist())) for label in labels}
     return Foresight(task, tuple(found), test)
 

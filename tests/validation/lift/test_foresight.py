@@ -60,7 +60,7 @@ def test_a_test_set_that_can_show_a_lift_is_told_from_one_that_cannot() -> None:
         assert [part.images for part in found.found] == [{"rare": 10}, {"rare": 20}]
     assert words == ["accept", "inconclusive"]
     assert found.test_patients == {"rare": 3}
-    assert "3 test patients" in found.advise("rare")
+    assert "There are 3 test patients" in found.advise("rare")
 
 
 def test_the_advice_follows_the_two_verdicts() -> None:
@@ -71,7 +71,8 @@ def test_the_advice_follows_the_two_verdicts() -> None:
     for pair in pairs:
         parts = [replace(part, verdicts=(replace(part.verdicts[0], word=word),)) for part, word in zip(found.found, pair, strict=True)]
         advice[pair] = replace(found, found=tuple(parts)).advise("rare")
-    assert "not what is missing" in advice["reject", "accept"]
+    assert "even real images of other patients would be rejected" in advice["reject", "accept"]
+    assert found.verdict("real", "rare").reason in advice["reject", "accept"]
     assert "Collect test patients" in advice["inconclusive", "accept"]
     assert "knows more" in advice["accept", "reject"]
     assert "worth a try" in advice["accept", "accept"]
