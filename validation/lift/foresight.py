@@ -68,10 +68,9 @@ class Foresight:
     def advise(self, label: str) -> str:
         """Return what follows for one class, in a few sentences."""
         real, moved = self.verdict("real", label), self.verdict("moved", label)
-        if real.word == "reject":
-            return f"{label}: even real images of other patients would be rejected. {real.reason}"
-        if real.word == "inconclusive":
-            return f"{label}: even of real images of other patients no lift is shown. {real.reason} Collect test patients before you generate anything."
+        if real.word != "accept":
+            then = " Collect test patients before you generate anything." if real.word == "inconclusive" else ""
+            return f"{label}: even real images of other patients would not be accepted. {real.reason}{then}"
         if moved.word != "accept":
             return (
                 f"{label}: this test set can show what real images bring; what the generator can learn from these train images alone is not shown to help. "

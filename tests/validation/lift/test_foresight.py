@@ -71,8 +71,9 @@ def test_the_advice_follows_the_two_verdicts() -> None:
     for pair in pairs:
         parts = [replace(part, verdicts=(replace(part.verdicts[0], word=word),)) for part, word in zip(found.found, pair, strict=True)]
         advice[pair] = replace(found, found=tuple(parts)).advise("rare")
-    assert "even real images of other patients would be rejected" in advice["reject", "accept"]
+    assert "even real images of other patients would not be accepted" in advice["reject", "accept"]
     assert found.verdict("real", "rare").reason in advice["reject", "accept"]
+    assert "Collect test patients" not in advice["reject", "accept"]
     assert "Collect test patients" in advice["inconclusive", "accept"]
     assert "knows more" in advice["accept", "reject"]
     assert "worth a try" in advice["accept", "accept"]
