@@ -116,6 +116,13 @@ def store_images(project: Project, rows: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(stored, schema=SCHEMA)
 
 
+def a_key(path: Path) -> Path:
+    """Write the key of every test, so that a test splits its patients alike in every run; return its path."""
+    path.write_text("0123456789abcdef" * 4)
+    path.chmod(0o600)
+    return path
+
+
 def a_project(tmp_path: Path, rows: pl.DataFrame | None = None) -> Project:
     """Return a project: git and DVC repository with a local-folder remote, a key outside of it, and stored images.
 
@@ -125,10 +132,7 @@ def a_project(tmp_path: Path, rows: pl.DataFrame | None = None) -> Project:
     """
     project = Project(tmp_path / "project")
     project.root.mkdir()
-    key = tmp_path / "key"
-    key.write_text("0123456789abcdef" * 4)
-    key.chmod(0o600)
-    os.environ["CURALOOP_KEY_FILE"] = str(key)
+    os.environ["CURALOOP_KEY_FILE"] = str(a_key(tmp_path / "key"))
     project.recipe_path.write_text('[dataset]\nname = "test cohort"\n')
     (project.root / ".gitignore").write_text("/workspace/\n")
     init_dvc(project.root, str(tmp_path / "remote"))

@@ -25,6 +25,7 @@ from flows.demo.findings import compare_with_truth, find_secrets
 from flows.demo.run_demo import run_demo
 from flows.services import read_services
 from flows.stages import open_work
+from tests.builders import a_key
 from validation.lift.rulings import find_refused, read_rulings
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(900)]
@@ -52,7 +53,7 @@ class Loop:
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
     """Run the demo once on a tiny cohort; its servers run until the last test of this file."""
     folder = tmp_path_factory.mktemp("loop")
-    changes = {"CURALOOP_KEY_FILE": str(folder / "key"), **FEW_STEPS, **FEW_PATIENTS, **PERMISSIVE}
+    changes = {"CURALOOP_KEY_FILE": str(a_key(folder / "key")), **FEW_STEPS, **FEW_PATIENTS, **PERMISSIVE}
     project = Project(folder / "demo")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in changes.items():

@@ -27,7 +27,7 @@ CURALOOP = Path(sys.executable).parent / "curaloop"
 SETTINGS = '[run]\nexecutor = "serial"\nthreads = 1\n\n[finetune]\nbootstrap = 100\nleast_train_images = 3\n\n[harmonize.colour]\nsize_px = 32\n'
 
 
-def a_site(folder: Path, name: str, lamp: tuple[float, float, float], patients: int = 24) -> str:
+def a_site(folder: Path, name: str, lamp: tuple[float, float, float], patients: int) -> str:
     """Write images of one site under a lamp of its own colour, with their table; return the recipe's source."""
     (folder / name).mkdir(parents=True)
     with (folder / f"{name}.csv").open("w", newline="") as file:
@@ -42,9 +42,10 @@ def a_site(folder: Path, name: str, lamp: tuple[float, float, float], patients: 
     return described + f'table = "{folder / name}.csv"\nkey = "image"\nlabel = "dx"\npatient = "patient"\n\n'
 
 
-def a_two_site_project(tmp_path: Path, options: str = "") -> Work:
+def a_two_site_project(tmp_path: Path, options: str = "", patients: int = 24) -> Work:
     """Return an ingested and curated project of two sites; the southern lamp is yellow."""
-    sources = a_site(tmp_path / "images", "north", (1.0, 1.0, 1.0)) + a_site(tmp_path / "images", "south", (1.3, 1.1, 0.6))
+    folder = tmp_path / "images"
+    sources = a_site(folder, "north", (1.0, 1.0, 1.0), patients) + a_site(folder, "south", (1.3, 1.1, 0.6), patients)
     root = init_project(tmp_path / "project").root
     (root / "curaloop.toml").write_text('[dataset]\nname = "Two sites"\n\n' + sources + SETTINGS + options)
     work = open_work(root)
@@ -55,7 +56,7 @@ def a_two_site_project(tmp_path: Path, options: str = "") -> Work:
 
 def test_the_lamp_of_a_site_is_told_and_taken_away(tmp_path: Path) -> None:
     """Colour constancy and ComBat both act; the report says by how much, on the page too; and nothing is read twice."""
-    work = a_two_site_project(tmp_path, 'constancy = "shades_of_gray"\n')
+    work = a_two_site_project(tmp_path, 'constancy = "shades_of_gray"\n', patients=40)
     report = run_harmonize_report(work, None)
     (proof,) = report.tasks
     sites = {effect.variant: effect.auroc[0] for effect in proof.effects if effect.target == "site"}
@@ -64,7 +65,7 @@ def test_the_lamp_of_a_site_is_told_and_taken_away(tmp_path: Path) -> None:
     assert sites[PLAIN] > 0.95
     assert sites[f"{HARMONIZED} + ComBat"] < sites[PLAIN]
     assert {effect.target for effect in proof.effects} == {"site", "label", "label within sites"}
-    assert (report.version, proof.sites) == ("working", {"north": 24, "south": 24})
+    assert (report.version, proof.sites) == ("working", {"north": 40, "south": 40})
     again = run_harmonize_report(work, None)
     assert again.tasks == report.tasks
     stages.run_release(work)

@@ -16,6 +16,12 @@ from flows.settings import Settings, read_settings
 TEMPLATE = Path(__file__).parents[2] / "flows" / "templates" / "curaloop.toml"
 
 
+@pytest.fixture(autouse=True)
+def no_key_yet(key_file: Path) -> None:
+    """Begin as on a new machine."""
+    key_file.unlink()
+
+
 def git(folder: Path, *arguments: str) -> str:
     """Return what git prints."""
     return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True).stdout.strip()

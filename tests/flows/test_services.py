@@ -23,6 +23,7 @@ from flows.events import PrefectAccess
 from flows.prefect_server import Started, is_alive, request, stop_process
 from flows.services import Services, label_studio_access, prefect_access, read_services, services_folder, start_services, stop_services, write_services
 from flows.stages import Work, announce, open_work, run_curate, run_ingest, run_release
+from tests.builders import a_key
 from tests.flows.builders import a_sourced_project
 
 
@@ -117,7 +118,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work]:
     """A project with released rows and a real Prefect server with its deployments; nothing of it is left afterwards."""
     folder = tmp_path_factory.mktemp("served")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CURALOOP_KEY_FILE", str(folder / "key"))
+        patch.setenv("CURALOOP_KEY_FILE", str(a_key(folder / "key")))
         work = open_work(a_sourced_project(folder).root)
         run_ingest(work)
         run_curate(work)
