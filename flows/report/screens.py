@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from flows.report.charts import Dot, dot_chart
+from flows.report.charts import Dot, column_chart, dot_chart
 
 ARTEFACTS = ("probe", "residue", "checkerboard", "border", "colour")
 IN_WORDS = {"probe": "what the encoder sees", "residue": "fine noise or blur", "checkerboard": "checkerboard", "border": "frame", "colour": "colour"}
@@ -23,7 +23,8 @@ def describe_screens(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "screen_words": IN_WORDS,
         "screen_powers": [(task, power, draw_power(power, "planted copies caught")) for task, power in powers],
-        "screen_shortcuts": [(task, shortcut, draw_shortcut(shortcut)) for task, shortcut in shortcuts],
+        "screen_agreements": [(task, draw_agreement(screens)) for task, screens in told if screens.get("agreement")],
+        "screen_shortcuts": [(task, shortcut, draw_shortcut(shortcut), draw_spectrum(shortcut)) for task, shortcut in shortcuts],
         "screen_swaps": list_swaps(shortcuts),
         "screen_swap_numbers": list(SWAPS),
         "screen_sources": [(task, power, draw_power(power, "planted artefacts found")) for task, power in planted],
@@ -38,8 +39,28 @@ def draw_power(power: dict[str, Any], title: str) -> Any:
     return dot_chart(dots, title)
 
 
-def _dot(label: str, rate: dict[str, Any], series: str) -> Dot:
-    return Dot(label, series, rate["share"], rate["low"], rate["high"], note=f"{rate['found']} of {rate['of']}")
+def _dot(label: str, rate: dict[str, Any], series: str, head: str = "") -> Dot:
+    return Dot(label, series, rate["share"], rate["low"], rate["high"], head, f"{rate['found']} of {rate['of']}")
+
+
+def draw_agreement(screens: dict[str, Any]) -> Any:
+    """Return, by class, how many real val images of it pass and how many of other classes are stopped; below, by condition, how many candidates pass."""
+    dots = []
+    for power in screens["agreement"]:
+        counted = {"real images of it that pass": power["passed"], "of other classes, stopped": power["stopped"]}
+        known = [(name, rate) for name, rate in counted.items() if rate]
+        dots += [_dot(name, rate, "now", "" if place else power["label"]) for place, (name, rate) in enumerate(known)]
+    for place, (name, rate) in enumerate(screens["agreement_by_condition"].items()):
+        dots.append(_dot(name, rate, "before", "" if place else "candidates that pass, by what they were asked to show"))
+    return dot_chart(dots, "class screen: real images and candidates")
+
+
+def draw_spectrum(shortcut: dict[str, Any]) -> Any:
+    """Return the mean power of the synthetic images by that of the real ones, from coarse to fine; 1 is right."""
+    ratios = shortcut["artefacts"]["spectrum_ratio"]
+    ends = {0: "coarse", len(ratios) - 1: "fine"}
+    columns = [(ends.get(band, ""), (round(ratio, 2),)) for band, ratio in enumerate(ratios)]
+    return column_chart(columns, (("power", "synthetic"),), "power spectrum of synthetic images as a multiple of that of real ones")
 
 
 def draw_shortcut(shortcut: dict[str, Any]) -> Any:
