@@ -454,7 +454,7 @@ def test_every_file_that_pydicom_ships_gets_an_answer() -> None:
 FUZZED = ("MR_small.dcm", "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "MR_small_expb.dcm", "priv_SQ.dcm")
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.sampled_from(FUZZED), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=6), st.integers(0, 6)), min_size=1, max_size=6))
 def test_bytes_changed_at_random_never_escape_as_another_error(tmp_path: Path, name: str, edits: list[tuple[float, bytes, int]]) -> None:
     """Bytes are replaced, inserted and removed, mostly in the header; a panic of the RLE decoder counts as corrupt, too."""
