@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,11 +51,13 @@ def need_program(path: str, package: str) -> None:
     pytest.skip(reason)
 
 
-def a_free_port() -> int:
-    """Return a port of 127.0.0.1 on which nobody listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports(number: int) -> list[int]:
+    """Return different ports of 127.0.0.1 on which nobody listens now."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(number)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 @dataclass
@@ -64,10 +67,14 @@ class TestOrthanc:
     __test__ = False
 
     folder: Path
-    http_port: int = field(default_factory=a_free_port)
-    dicom_port: int = field(default_factory=a_free_port)
+    ports: list[int] = field(default_factory=lambda: free_ports(2))
     login: tuple[str, str] = ("curaloop", "orthanc-test-secret")
     process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def http_port(self) -> int:
+        """Where it speaks HTTP; the other port is that of DICOM."""
+        return self.ports[0]
 
     @property
     def url(self) -> str:
@@ -78,7 +85,7 @@ class TestOrthanc:
         """Start the server and wait until it answers."""
         recipe = {
             "Name": "TEST", "StorageDirectory": str(self.folder / "images"), "IndexDirectory": str(self.folder / "index"), "HttpPort": self.http_port,
-            "DicomPort": self.dicom_port, "RemoteAccessAllowed": False, "AuthenticationEnabled": True, "RegisteredUsers": dict([self.login]),
+            "DicomPort": self.ports[1], "RemoteAccessAllowed": False, "AuthenticationEnabled": True, "RegisteredUsers": dict([self.login]),
             "Plugins": ["/usr/share/orthanc/plugins/libOrthancDicomWeb.so"], "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
             "HttpTimeout": 10, "LimitFindResults": 3,
         }  # fmt: skip
