@@ -100,7 +100,7 @@ def test_workers_do_not_hear_ctrl_c(tmp_path: Path) -> None:
         "if __name__ == '__main__':\n"
         "    try:\n"
         "        with open_executor('processes:2') as executor:\n"
-        "            futures = [executor.submit(time.sleep, 1) for _ in range(2)]\n"
+        "            futures = [executor.submit(time.sleep, 600) for _ in range(2)]\n"
         "            print('started', flush=True)\n"
         "            [future.result() for future in futures]\n"
         "    except KeyboardInterrupt:\n"

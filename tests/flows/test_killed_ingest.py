@@ -20,16 +20,20 @@ from tests.curation_builders import a_picture, a_raster
 ROOT = Path(__file__).parents[2]
 SETTINGS = HarmonizeSettings(colour=ColourSettings(size_px=16))
 INGEST = """
-import sys
+import sys, time
 from pathlib import Path
 from curation.ingest import ingest
 from curation.project import Project
 from curation.recipe import ColourSettings, HarmonizeSettings, SourceSettings
 from flows.executors import open_executor
 
+def told(done, total, what):
+    if what == "reading images":
+        print(done, flush=True)
+        time.sleep(600)  # in the middle, until it is ended
+
 if __name__ == "__main__":
     source = SourceSettings(name="clinic", kind="raster", path=Path(sys.argv[2]), modality="XC")
-    told = lambda done, *_: print(done, flush=True)
     with open_executor("processes:2") as executor:
         ingest(Project(Path(sys.argv[1])), (source,), HarmonizeSettings(colour=ColourSettings(size_px=16)), b"k" * 32, executor, told)
 """
@@ -112,8 +116,10 @@ def test_an_ingest_that_ends_in_the_middle_leaves_nothing_behind(tmp_path: Path,
 def test_workers_that_hang_end_with_the_process_that_started_them(tmp_path: Path) -> None:
     """After kill -9 nobody is left who would stop them."""
     process = start(tmp_path, HANG)
-    time.sleep(1)
-    assert len(processes_of(process.pid)) > 2
+    deadline = time.monotonic() + 60
+    while len(processes_of(process.pid)) < 4 and time.monotonic() < deadline:  # it, two workers, and the tracker of their resources
+        time.sleep(0.1)
+    assert len(processes_of(process.pid)) >= 4
     process.kill()
     process.communicate(timeout=60)
     assert all_end(process.pid)
