@@ -29,6 +29,8 @@ def test_what_is_no_id_is_wrong_use() -> None:
 
 def test_a_hub_that_says_nothing_is_not_waited_for() -> None:
     """A socket that takes the question and never answers; the sentence says what to do without a network."""
+    from huggingface_hub import HfApi, snapshot_download  # noqa: F401  # takes seconds on a busy machine, and is not what is timed
+
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()
         with pytest.raises(ServiceError, match=r"name the folder of a copy in some\.key"):
