@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from curation.errors import IntegrityError
 from curation.ledger import read_ledger
 from curation.project import Project
 from curation.versions import Version, open_version
@@ -70,16 +69,16 @@ def gather(project: Project, version: Version) -> Material:
     if release["parent"]:
         with open_version(project, release["parent"]) as parent:
             parent_rows = parent.manifest()
-    intake, candidates = _evidence(version, "intake.csv"), _evidence(version, "candidates.csv")
-    lift: dict[str, Any] = json.loads(_evidence(version, LIFT) or "{}")
+    intake, candidates = read_evidence(version, "intake.csv"), read_evidence(version, "candidates.csv")
+    lift: dict[str, Any] = json.loads(read_evidence(version, LIFT) or "{}")
     return Material(
         settings=read_settings(project.recipe_path),
         release=release,
         rows=version.manifest(),
         parent_rows=parent_rows,
         intake=pl.read_csv(intake, infer_schema=False).cast({"files": pl.Int64}) if intake else pl.DataFrame(schema=INTAKE_SCHEMA),
-        review=json.loads(_evidence(version, "review.json") or "{}"),
-        checks=json.loads(_evidence(version, "checks.json") or "[]"),
+        review=json.loads(read_evidence(version, "review.json") or "{}"),
+        checks=json.loads(read_evidence(version, "checks.json") or "[]"),
         metrics=_read_metrics(_newest_model(project, version.name)),
         parent_metrics=_read_metrics(_newest_model(project, release["parent"])),
         differences=_compare(_newest_model(project, release["parent"]), _newest_model(project, version.name)),
@@ -87,7 +86,7 @@ def gather(project: Project, version: Version) -> Material:
         candidates=pl.read_csv(candidates, schema=CANDIDATES_SCHEMA) if candidates else pl.DataFrame(schema=CANDIDATES_SCHEMA),
         rounds=_read_rounds(project),
         lift=lift,
-        judgements=[json.loads(found) for task in _judged_tasks(lift) if (found := _evidence(version, f"lift-{task}.json"))],
+        judgements=[json.loads(found) for task in _judged_tasks(lift) if (found := read_evidence(version, f"lift-{task}.json"))],
         harmonization=read_proof(project, version.name) or _read_metrics(_newest_model(project, version.name)).get("harmonization", {}),
     )
 
@@ -96,12 +95,10 @@ def _judged_tasks(lift: dict[str, Any]) -> list[str]:
     return sorted({verdict["task"] for verdict in lift.get("verdicts", [])})
 
 
-def _evidence(version: Version, name: str) -> bytes:
-    """Return an evidence file of the version, empty when it carries none."""
-    try:
-        return version.read_file(f"evidence/{name}")
-    except IntegrityError:
-        return b""
+def read_evidence(version: Version, name: str) -> bytes:
+    """Return an evidence file of the version, empty when it carries none; one that it should carry and that is gone is an error."""
+    path = f"evidence/{name}"
+    return version.read_file(path) if path in version.release["files"] else b""
 
 
 def _read_rounds(project: Project) -> list[dict[str, Any]]:
