@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from curation.errors import UsageError
 from flows.console import print_json
 from flows.doorstep import at_work, wants_json
+
+if TYPE_CHECKING:
+    from validation.lift.proof import Proof
 
 
 def lift(
@@ -44,13 +47,23 @@ def lift(
 
 
 def _prove(seeds: int, seed: int, json: bool) -> None:
-    """Run the proof; exit 1 when a verdict is wrong in more than 5 % of the runs of a kind."""
+    """Run the proof and tell it."""
     from flows.console import progress_bar, stdout_to_stderr
-    from flows.showing_lift import show_lift_proof
     from validation.lift.proof import PROOF_SETTINGS, prove
 
     with stdout_to_stderr(), progress_bar() as progress:
         proof = prove(PROOF_SETTINGS, seeds, seed, progress=progress)
+    tell_proof(proof, json)
+
+
+def tell_proof(proof: Proof, json: bool) -> None:
+    """Print the proof; exit 1 when a verdict was wrong in more than 5 % of the runs of a kind.
+
+    Raises:
+        typer.Exit: the court is not proven.
+    """
+    from flows.showing_lift import show_lift_proof
+
     print_json(proof.to_json()) if json else show_lift_proof(proof)
     if not proof.is_proven:
         raise typer.Exit(1)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
+import typer
 
 from curation.errors import UsageError
 from flows import stages
+from flows.commands.lift import tell_proof
 from flows.lifting import needs_court, run_foresight, run_lift
 from flows.showing_lift import show_foresight, show_lift
 from flows.stages import open_work
@@ -16,7 +19,9 @@ from tests.builders import LABELS
 from tests.flows.builders import a_sourced_project
 from tests.validation.lift.cohorts import a_planted_cohort, few_trainings
 from validation.lift.holding import LiftReport, TaskOutcome
+from validation.lift.judgement import Estimate
 from validation.lift.judging import judge
+from validation.lift.proof import Proof, Run, rate_errors
 from validation.lift.rulings import read_rulings
 
 LITTLE = '\n[gaps]\ntarget = 1.0\n\n[synthesis]\ntask = "colour-2d"\n\n[lift]\ndoses = [1.0]\nschedules = ["mix"]\nseeds = 1\nsteps = 50\ndraws = 100\n'
@@ -45,6 +50,22 @@ def test_every_arm_and_every_verdict_is_shown(capsys: pytest.CaptureFixture[str]
     assert "logit adjusted" in shown
     assert "xray-2d: not judged: val is empty" in shown
     assert "Classical augmentation was not given" in shown
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said", "ends"), [(1, "proven", nullcontext()), (2, "not proven", pytest.raises(typer.Exit, check=lambda e: e.exit_code == 1))]
+)
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_court_that_is_wrong_too_often_ends_with_one(
+    capsys: pytest.CaptureFixture[str], wrong: int, said: str, ends: AbstractContextManager[object], as_json: bool
+) -> None:
+    """One wrong verdict of 20 is let pass, two are not; both are told."""
+    runs = tuple(Run("cannot help", "images", n, "accept" if n < wrong else "reject", n < wrong, Estimate(0.0), Estimate(0.5), "") for n in range(20))
+    proof = Proof((rate_errors(runs),), runs, {}, 1.0)
+    with ends:
+        tell_proof(proof, as_json)
+    shown = capsys.readouterr().out
+    assert f'"is_proven": {str(wrong == 1).lower()}' in shown if as_json else f"{said}: wrong in" in shown
 
 
 def test_what_real_images_would_bring_is_asked_before_anything_is_generated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
