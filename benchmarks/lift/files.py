@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -20,14 +21,15 @@ OTHER_ENDINGS = (*ENDINGS, ".dcm", ".dicom")
 
 @dataclass(frozen=True)
 class Index:
-    """The images of a folder by their path below it, and by each end of that path, with and without the file's ending."""
+    """The images of a folder by their path below it, by each end of that path, with and without the file's ending, and by the number in their name."""
 
     whole: dict[str, set[str]]
     ends: dict[str, set[str]]
+    numbers: dict[str, set[str]]
 
     def find(self, name: str) -> set[str]:
         """Return the files that a name may mean: their path ends with it, or it ends with their path."""
-        parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+        parts = _split(name)
         for found in (self.whole, self.ends):
             if hits := _look_up(found, parts):
                 return hits
@@ -35,6 +37,24 @@ class Index:
             if hits := _look_up(self.whole, parts[start:]):
                 return hits
         return set()
+
+    def find_number(self, name: str) -> set[str]:
+        """Return the files whose name is the same number: spreadsheets write 000007 as 7, or as 7.0 where a cell of the column is empty."""
+        return self.numbers.get(_as_number(_plain("/".join(_split(name)))), set())
+
+
+def _split(name: str) -> list[str]:
+    return [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+
+
+def _as_number(name: str) -> str:
+    """Return a path whose last part is a whole number without the zeros around it; "" when it is none.
+
+    Worked value: `left/0070.png` and `left/70.0` are `left/70`.
+    """
+    folder, _, last = _without_ending(name, OTHER_ENDINGS).rpartition("/")
+    number = re.fullmatch(r"([0-9]+)(?:[.,]0)?", last)
+    return f"{folder}/{int(number[1])}" if number else ""
 
 
 def _look_up(found: dict[str, set[str]], parts: Sequence[str]) -> set[str]:
@@ -57,7 +77,7 @@ def index_files(folder: Path) -> Index:
     Raises:
         UsageError: there is none.
     """
-    index, others = Index(defaultdict(set), defaultdict(set)), Counter[str]()
+    index, others = Index(defaultdict(set), defaultdict(set), defaultdict(set)), Counter[str]()
     for path in sorted(Path(place) / name for place, _, names in os.walk(folder, followlinks=True) for name in names):
         relative = path.relative_to(folder)
         if any(part.startswith((".", "__MACOSX")) for part in relative.parts):
@@ -68,6 +88,8 @@ def index_files(folder: Path) -> Index:
         plain = _plain(relative.as_posix()).split("/")
         for start in range(len(plain)):
             name = "/".join(plain[start:])
+            if number := _as_number(name):
+                index.numbers[number].add(relative.as_posix())
             for key in (name, _without_ending(name, ENDINGS)):
                 index.ends[key].add(relative.as_posix())
                 if start == 0:
@@ -84,7 +106,7 @@ def match_files(rows: Sequence[TableRow], index: Index, study: Study, left: Left
     Raises:
         UsageError: a name means several files, or too few images are there.
     """
-    hits = [(row, index.find(row.image)) for row in rows]
+    hits = _find_all(rows, index, left)
     if unclear := [row.line for row, files in hits if len(files) > 1]:
         raise UsageError(
             f"{len(unclear)} rows could mean several files each ({name_lines(unclear)} of the table, column {study.image!r}): write the folder and the "
@@ -103,6 +125,17 @@ def match_files(rows: Sequence[TableRow], index: Index, study: Study, left: Left
         for file in files:
             by_file.setdefault(file, []).append(row)
     return {file: by_file[file][0] for file in sorted(keep_agreeing(by_file, left))}
+
+
+def _find_all(rows: Sequence[TableRow], index: Index, left: Left) -> list[tuple[TableRow, set[str]]]:
+    """Return the files that each row may mean; by number only where no name fits."""
+    named = [(row, index.find(row.image)) for row in rows]
+    hits = [(row, files or index.find_number(row.image)) for row, files in named]
+    if by_number := [row.line for (row, files), (_, found) in zip(named, hits, strict=True) if found and not files]:
+        left.read_as.append(
+            f"{len(by_number)} row{'s' * (len(by_number) > 1)} found the image by its number, without the zeros in front ({name_lines(by_number)})"
+        )
+    return hits
 
 
 def keep_agreeing(by_file: dict[str, list[TableRow]], left: Left) -> list[str]:

@@ -99,7 +99,7 @@ def read_pictures(study: Study, tell: Tell = print) -> Pictures:
     row_of = {id(matched[file]): file for file in readable}
     chosen = sorted(row_of[id(row)] for row in choose_classes([matched[file] for file in readable], study, left))
     _list_left(left, study.work)
-    notes = (*left.sentences(), *_describe(stored, [readable[file] for file in chosen], study))
+    notes = (*left.sentences(), *left.read_as, *_describe(stored, [readable[file] for file in chosen], study))
     return _picture(chosen, matched, readable, study, notes)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from benchmarks.lift.study import EACH_ITS_OWN, Study
+from benchmarks.lift.study import EACH_ITS_OWN, LEAST_LESIONS, Study
 from curation.errors import UsageError
 
 NO_LABEL = ("", "nan")
@@ -48,9 +49,10 @@ class TableRow:
 
 @dataclass
 class Left:
-    """Rows that are left out, by reason."""
+    """Rows that are left out, by reason, and sentences about rows that stay but were not taken as they are."""
 
     lines: dict[str, list[int]] = field(default_factory=dict)
+    read_as: list[str] = field(default_factory=list)
 
     def out(self, reason: str, rows: Sequence[TableRow]) -> None:
         """Leave rows out."""
@@ -101,7 +103,31 @@ def read_rows(study: Study, left: Left) -> list[TableRow]:
     if study.patient != EACH_ITS_OWN:
         left.out(f"no patient ({study.patient} is empty or unknown)", [row for row in rows if row.group.lower() in NO_PATIENT])
         rows = [row for row in rows if row.group.lower() not in NO_PATIENT]
-    return rows
+    return join_spellings(rows, study.rare, left)
+
+
+def join_spellings(rows: Sequence[TableRow], rare: Sequence[str], left: Left) -> list[TableRow]:
+    """Return the rows with one spelling for classes that differ in case, blanks or a `.0` only: that of `--rare`, else the commonest.
+
+    Left apart, they would be two classes, and a patient who has both would lose images.
+
+    Worked value: `PA`, `PA` and `pa` become `PA`; `3`, `03` and `3.0` become `3` when `--rare 3` says so.
+    """
+    counts = Counter(row.label for row in rows)
+    spellings: dict[str, list[str]] = {}
+    for label in sorted(counts, key=lambda one: (one not in rare, -counts[one], one)):
+        spellings.setdefault(_plain_class(label), []).append(label)
+    asked = {_plain_class(label): label for label in rare}
+    chosen = {label: asked.get(plain, same[0]) for plain, same in spellings.items() for label in same}
+    left.read_as += [f"{' and '.join(same)} were read as one class, {chosen[same[0]]}" for same in spellings.values() if len(same) > 1]
+    return [replace(row, label=chosen[row.label]) for row in rows]
+
+
+def _plain_class(label: str) -> str:
+    """Return a class without regard to case, blanks, and how a whole number is written."""
+    plain = " ".join(label.casefold().split())
+    number = re.fullmatch(r"([+-]?\d+)(?:[.,]0*)?", plain)
+    return str(int(number[1])) if number else plain
 
 
 def _read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
@@ -194,6 +220,9 @@ def choose_classes(rows: Sequence[TableRow], study: Study, left: Left) -> list[T
     if missing := sorted(set(study.rare) - set(groups)):
         raise UsageError(f"--rare: no image of {', '.join(missing)}; the classes are, with their groups: {list_classes(counts)}")
     kept = {label for label in counts if label in study.rare or counts[label] >= study.least_groups}
+    if kept <= set(study.rare):
+        hint = f"name fewer with --rare, or lower --least-groups ({study.least_groups})"
+        raise UsageError(f"no common class is left, and the base learns from those: {hint}; the classes are, with their groups: {list_classes(counts)}")
     label_of: dict[str, str] = {}
     for label in sorted(kept, key=lambda one: (one in study.rare, -counts[one], one)):
         label_of |= dict.fromkeys(groups[label], label)
@@ -215,9 +244,18 @@ def check_classes(rows: Sequence[TableRow], study: Study) -> None:
     """Raise `UsageError` unless there is a common class, and each rare one has groups for train, val and test."""
     counts: Counter[str] = Counter({label: len({row.group for row in rows if row.label == label}) for label in {row.label for row in rows}})
     if set(counts) <= set(study.rare):
-        raise UsageError(f"no common class is left, and the base learns from those: name fewer with --rare, or lower --least-groups ({list_classes(counts)})")
+        raise UsageError(f"no common class is left, and the base learns from those: each of their patients has a rare one, too ({list_classes(counts)})")
     for label in study.rare:
         most = counts[label] - study.val_groups - 1
         if max(study.lesions) > most:
             has = f"{label} has {counts[label]} groups: {max(study.lesions)} for train and {study.val_groups} for val leave none for test"
-            raise UsageError(f"{has}; --lesions can be at most {most}" if most > 0 else f"{has}; lower --val-groups to {max(0, counts[label] - 2)} or less")
+            raise UsageError(f"{has}; {_would_do(counts[label], most)}")
+
+
+def _would_do(groups: int, most: int) -> str:
+    """Return what a class of so many groups could be cut to."""
+    if most >= LEAST_LESIONS:
+        return f"--lesions can be at most {most}"
+    if groups > LEAST_LESIONS + 1:
+        return f"lower --val-groups to {groups - LEAST_LESIONS - 1} or less, and --lesions with it"
+    return f"{LEAST_LESIONS + 2} groups are the least: collect more, or name another class"

@@ -20,6 +20,8 @@ MADE = ("free", "edits")
 REFERENCES = ("oracle", "moved")
 """Need no generator: they say what the court could see, and what could be gained."""
 ARMS = (*MADE, *REFERENCES)
+LEAST_LESIONS = 2
+"""Groups of a rare class in train."""
 EACH_ITS_OWN = "none"
 """As --patient: every image is of another patient."""
 RESUMABLE = ("images", "table", "bases", "work", "device", "threads", "lesions", "draws", "arms", "base_steps", "least_found")
@@ -89,6 +91,11 @@ class Study:
     threads: int = _option(1, "of torch on a CPU")
 
 
+ABOUT = (
+    "Do generated images of a rare class help on real test patients? Cuts rare classes to a few patients, trains a generator, draws, screens, lets "
+    "simulated readers look, and brings the images before the lift court. Writes table.md, table.json, curve.csv, curve.png and left_out.csv into --work."
+)
+ENDS = "Exit codes: 0 when the table was written, whatever the verdict; 2 wrong use; 1 another error, such as a work folder in use; 130 stopped by Ctrl-C."
 LEAST = {
     "least_groups": 1, "val_groups": 1, "draws": 1, "most_images": 0, "full_px": 16, "most_samples": 1, "common_samples": 0, "augmentations": 0,
     "screen_images": 1, "seeds": 1, "threads": 1,
@@ -97,7 +104,7 @@ LEAST = {
 
 def parse(arguments: list[str]) -> Study:
     """Return the study that the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.lift", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.lift", description=ABOUT, epilog=ENDS)
     for one in dataclasses.fields(Study):
         required, many = one.default is dataclasses.MISSING and one.name != "rare", str(one.type).startswith("tuple")
         kind = next(kind for kind in (Path, int, float, str) if kind.__name__ in str(one.type).lower() or kind.__name__ in str(one.type))
@@ -141,15 +148,18 @@ def _check_numbers(study: Study) -> None:
     for name, least in LEAST.items():
         if getattr(study, name) < least:
             raise UsageError(f"--{name.replace('_', '-')} {getattr(study, name)} is too small: at least {least}")
-    if min(study.lesions) < 2 or min((*study.base_steps, 1)) < 1 or not (study.base_steps or study.bases):
-        raise UsageError("--lesions must be at least 2 each, and --base-steps at least 1 each")
+    if min(study.lesions) < LEAST_LESIONS or min((*study.base_steps, 1)) < 1 or not (study.base_steps or study.bases):
+        raise UsageError(f"--lesions must be at least {LEAST_LESIONS} each, and --base-steps at least 1 each")
     if study.colour not in ("auto", "yes", "no") or not 0 <= study.reader_error < 1 or not 0 < study.least_found <= 1:
         raise UsageError("--colour is auto, yes or no, --reader-error from 0 to below 1, --least-found above 0, at most 1")
     if study.full_px < study.size_px:
         raise UsageError(f"--full-px {study.full_px} is smaller than --size-px {study.size_px}: images are stored at --full-px, so make it at least as large")
-    if study.size_px % 2 ** (len(study.channels) - 1):
+    part = max(8, 2 ** (len(study.channels) - 1))
+    if study.size_px % part:
+        near = [side for side in (study.size_px // part * part, (study.size_px // part + 1) * part) if side]
         raise UsageError(
-            f"--size-px {study.size_px} cannot be halved {len(study.channels) - 1} times, once for each further level of --channels: make it a multiple"
+            f"--size-px {study.size_px} must be a multiple of {part}, because each further level of --channels halves it: take {' or '.join(map(str, near))}; "
+            "images are resized, theirs may be any"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -134,7 +135,8 @@ def test_a_changed_table_or_image_is_not_mixed_into_old_results(tmp_path: Path) 
         ({"rare": ("bcc",)}, "no image of bcc; the classes are, with their groups: df 5, nv 4"),
         ({"rare": ("nv", "df"), "lesions": (1,), "val_groups": 1}, "no common class is left"),
         ({"lesions": (3,)}, "df has 5 groups: 3 for train and 2 for val leave none for test; --lesions can be at most 2"),
-        ({"val_groups": 4}, "lower --val-groups to 3 or less"),
+        ({"val_groups": 4}, "lower --val-groups to 2 or less, and --lesions with it"),
+        ({"least_groups": 9}, r"lower --least-groups \(9\); the classes are, with their groups: df 5, nv 4"),
         ({"label": ("dx",)}, r"no column 'dx' \(--label\); it has: file, class, who"),
         ({"patient": "id"}, "when every image is of another patient, say --patient none"),
         ({"where": ("who=nobody",)}, "no row has who=nobody; its values are: p-nv0"),
@@ -146,6 +148,31 @@ def test_what_cannot_be_run_is_refused_with_what_to_do(tmp_path: Path, changes: 
     """Before an image is read."""
     with pytest.raises(UsageError, match=sentence):
         read(a_study(tmp_path, rows_of({"nv": 4, "df": 5}), **changes))
+
+
+def test_a_class_in_several_spellings_is_one_class_and_the_table_says_so(tmp_path: Path) -> None:
+    """Case, blanks and the way a whole number is written; a patient with two spellings loses no image."""
+    rows = rows_of({"nv": 8, "df": 5})
+    for place, spelling in enumerate(("NV", "Nv ", "nv", "nv", "nv", "nv", "nv", "nv", "3", "03", "3.0", "3,0", "3")):
+        rows[place][1] = spelling
+    rows[0][2] = rows[3][2]
+    pictures = read(a_study(tmp_path, rows, separator=";", rare=("3",)))
+    assert pictures.labels.tolist() == ["3"] * 5 + ["nv"] * 8
+    assert {"nv and NV and Nv were read as one class, nv", "3 and 03 and 3,0 and 3.0 were read as one class, 3"} <= set(pictures.notes)
+
+
+def test_a_number_finds_its_image_when_a_spreadsheet_took_the_zeros(tmp_path: Path) -> None:
+    """A name that fits is taken first, and two files of one number are an error."""
+    rows = [[f"{number:06d}", "nv" if number < 4 else "df", f"p{number}"] for number in range(9)]
+    write_images(tmp_path / "images", [f"set 1/{row[0]}.png" for row in rows])
+    bare = [[f"{int(name)}{'.0' * (label == 'df')}", label, who] for name, label, who in rows]
+    pictures = read(a_study(tmp_path, bare))
+    assert pictures.ids.tolist() == [f"set 1/{row[0]}.png" for row in rows]
+    assert "9 rows found the image by its number, without the zeros in front (rows 2, 3, 4, …)" in pictures.notes
+    write_images(tmp_path / "images", ["set 1/07.png"])
+    with pytest.raises(UsageError, match="1 rows could mean several files each"):
+        read(a_study(tmp_path, bare))
+    assert len(read(a_study(tmp_path, rows)).ids) == 9
 
 
 def test_a_table_may_have_one_column_for_each_class(tmp_path: Path) -> None:
@@ -191,3 +218,10 @@ def test_a_wrong_use_ends_with_two_and_names_the_option(tmp_path: Path, capsys: 
     """As argparse and every other command do."""
     assert main(["--images", str(tmp_path / "no"), "--table", "t.csv", "--work", str(tmp_path / "w"), "--rare", "df"]) == 2
     assert "--images" in capsys.readouterr().err
+
+
+def test_a_size_that_no_network_halves_is_refused_with_those_that_would_do(tmp_path: Path) -> None:
+    """28 px is the size of many public sets."""
+    study = a_study(tmp_path, rows_of({"nv": 4, "df": 5}))
+    with pytest.raises(UsageError, match=r"must be a multiple of 8, .* take 24 or 32"):
+        check(replace(study, size_px=28, full_px=28))
