@@ -111,12 +111,15 @@ def encoder() -> dict[str, float]:
 
 
 def threads() -> dict[str, float]:
-    """Return wall seconds of a training step of the preset cpu-32 with one thread and with all cores."""
+    """Return the threads that a plan would choose, `chosen`, and wall seconds of a step of cpu-32 with one and with all cores, timed anew after the choice."""
     from synthesis.planning.fingerprint import look_at_machine
+    from synthesis.planning.plan import GAIN
     from synthesis.planning.trials import time_training
 
-    settings, cores = settings_of("cpu-32"), look_at_machine().cores
-    return {str(number): time_training(settings, 3, CLASSES, number).fastest_step for number in sorted({1, cores})}
+    settings, numbers = settings_of("cpu-32"), sorted({1, look_at_machine().cores})
+    first, again = ([time_training(settings, 3, CLASSES, number).fastest_step for number in numbers] for _ in range(2))
+    chosen = numbers[-1] if first[-1] < GAIN * first[0] else 1
+    return {"chosen": float(chosen)} | {str(number): seconds for number, seconds in zip(numbers, again, strict=True)}
 
 
 def memory(preset: str) -> dict[str, float]:
