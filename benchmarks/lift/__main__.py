@@ -17,7 +17,7 @@ from benchmarks.lift.curve import Row
 from benchmarks.lift.cuts import Cut, make_cuts
 from benchmarks.lift.embedding import Embed, Floats, embed_augmented, embed_made, embed_real
 from benchmarks.lift.generating import Base, check_settings, fine_tune, learned_rows, make, open_bases
-from benchmarks.lift.oracle import LEAST_LENT, hold_back, lend, move
+from benchmarks.lift.oracle import LEAST_LENT, choose, hold_back, lend, move
 from benchmarks.lift.pictures import Pictures, read_pictures
 from benchmarks.lift.publishing import publish, summarise
 from benchmarks.lift.readers import simulate_review
@@ -131,7 +131,7 @@ def judge_all(
 def consult(arm: str, cuts: Sequence[Cut], pictures: Pictures, view: View, study: Study) -> list[Row]:
     """Return the rows of a batch that needs no generator."""
     name = f"{arm}-n{cuts[0].lesions:03d}-{view.size_px}-draws{len(cuts)}"
-    take = {"oracle": hold_back, "moved": move}[arm]
+    take = {"oracle": hold_back, "moved": move, "chosen": choose}[arm]
     judged = hold_court(name, [take(pictures, cut, view.features, study) for cut in cuts], pictures, view.features, view.augmented, study, tell)
     about = {"name": name, "arm": arm, "lesions": cuts[0].lesions, "base_steps": None, "network": "none"}
     return summarise(judged, about | {"spent_s": 0.0, "spent_images": 0, "images_seen": 0})

@@ -182,7 +182,7 @@ def fine_tune(base: Base, pictures: Pictures, cut: Cut, study: Study, tell: Tell
 
 
 def plan_wishes(arm: str, pictures: Pictures, cut: Cut, study: Study) -> list[str]:
-    """Return the class of each image to make: of a rare class five times its train images up to `most_samples`, of a common one `common_samples`.
+    """Return the class of each image to make: of a rare class `candidates` for each train image up to `most_samples`, of a common one `common_samples`.
 
     The only common class of a study gets no edits: their parents would have to be of another common class.
     """
@@ -191,7 +191,7 @@ def plan_wishes(arm: str, pictures: Pictures, cut: Cut, study: Study) -> list[st
     has_parents = arm != "edits" or len(classes) > len(study.rare) + 1
     for label in (one for one in classes if one in study.rare or has_parents):
         own = int(((pictures.labels == label) & (cut.split == "train")).sum())
-        wishes += [label] * (min(study.most_samples, 5 * own) if label in study.rare else study.common_samples)
+        wishes += [label] * (min(study.most_samples, study.candidates * own) if label in study.rare else study.common_samples)
     return wishes
 
 

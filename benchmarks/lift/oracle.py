@@ -1,10 +1,13 @@
-"""Two batches that need no generator.
+"""Three batches that need no generator.
 
 The oracle is a positive control: real images of patients who would have been test patients, handed to the court as if they were synthetic and had passed
 everything. They are what a perfect generator would draw. Where the court does not accept even them, it could not have seen a lift with this data, and
 *no lift* of other images says little. Those patients leave test for all arms of the judgement, so nobody is counted on both sides.
 
 Moved images are what perfect edits would bring that know the class from its train images only; see `validation.lift.foresight`.
+
+Chosen images are the parents of the edits as they are, where the simulated readers take them for the rare class. Nothing was synthesized: what they bring is
+what the readers learned from real images that the student does not have. A lift of edits says something of the edits as far as it is above this one.
 """
 
 from __future__ import annotations
@@ -16,7 +19,9 @@ import numpy as np
 from benchmarks.lift.courtroom import Case, make_cohort
 from benchmarks.lift.cuts import Cut
 from benchmarks.lift.embedding import Floats
+from benchmarks.lift.generating import choose_parents, plan_wishes
 from benchmarks.lift.pictures import Pictures
+from benchmarks.lift.readers import simulate_review
 from benchmarks.lift.study import Study
 from validation.lift.cohort import Batch
 from validation.lift.foresight import move_common
@@ -56,3 +61,11 @@ def move(pictures: Pictures, cut: Cut, features: Floats, study: Study) -> Case:
     """Return the case of a cut whose batch are common train images, moved onto each rare class in feature space."""
     cohort = make_cohort(pictures, features, (np.zeros((0, features.shape[1]), np.float32), np.zeros(0, np.int64)), cut)
     return Case(cut, move_common(cohort, study.rare, LiftSettings(), cut.draw)[1])
+
+
+def choose(pictures: Pictures, cut: Cut, features: Floats, study: Study) -> Case:
+    """Return the case of a cut whose batch are the parents that its edits would have, unchanged; accepted where the readers take them for the rare class."""
+    wishes = [label for label in plan_wishes("edits", pictures, cut, study) if label in study.rare]
+    parents = choose_parents(pictures, cut, wishes, study)
+    accepted = simulate_review(features, pictures.labels, cut, features[parents], wishes, study.reader_error)
+    return Case(cut, Batch(features[parents], np.array(wishes), np.ones(len(wishes), np.bool_), accepted, pictures.ids[parents]))

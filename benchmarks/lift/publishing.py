@@ -101,7 +101,20 @@ def conclude(rows: Sequence[Row]) -> str:
     else:
         word = "reject" if all(row["verdict"] == "reject" for row in made) else "inconclusive"
         said = f"**Verdict: {word}.** No lift over the best control was shown{f' in any of {len(made)} rows' if len(made) > 1 else ''}."
-    return f"{said} {_weigh_oracle(rows)}"
+    return " ".join([said, *_weigh_readers(rows, won), _weigh_oracle(rows)])
+
+
+def _weigh_readers(rows: Sequence[Row], won: Sequence[Row]) -> list[str]:
+    """Return for each accepted row whether the choice of the simulated readers alone, without any synthesis, brings as much."""
+    alone = {(row["label"], row["lesions"]): row["lift"] for row in rows if row["arm"] == "chosen"}
+    said = []
+    for row in won:
+        lift = alone.get((row["label"], row["lesions"]))
+        if lift is None:
+            said.append(f"What the simulated readers' choice alone brings was not judged (--arms chosen), so that of {name_row(row)} may be theirs.")
+        elif lift["high"] is None or lift["high"] >= row["lift"]["value"]:
+            said.append(f"The simulated readers' choice among unchanged images brings {_cell(lift, signed=True)}: the lift of {name_row(row)} may be theirs.")
+    return said
 
 
 def _weigh_oracle(rows: Sequence[Row]) -> str:
@@ -157,8 +170,9 @@ def _explanations() -> list[str]:
         "n: groups of a rare class in train. Lift: AUPRC on real test patients with the synthetic images minus that of the best control, which is the one",
         "over which the lower end is lowest; the interval is of a paired bootstrap over patients, cuts pooled. `free`: samples from noise, judged at the",
         "generator's size. `edits`: counterfactual edits of common-class train images, judged at full size. `oracle`: real images of patients who left test",
-        "for it. `moved`: features of common-class train images plus the difference of the class means: what perfect edits would bring. Readers are",
-        "simulated (`readers.py`). CPU-min: base and one fine-tune, at this run's mean time an image and step (minutes of a GPU if one",
+        "for it. `moved`: features of common-class train images plus the difference of the class means: what perfect edits would bring. `chosen`: common-class",
+        "train images as they are that the readers take for the rare class: what their choice brings without synthesis. Readers are simulated",
+        "(`readers.py`). CPU-min: base and one fine-tune, at this run's mean time an image and step (minutes of a GPU if one",
         "was used). Passed and accepted: of the drawn images, the least of all cuts.",
     ]
 

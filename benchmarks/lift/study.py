@@ -17,8 +17,8 @@ from curation.manifest import write_bytes
 Tell = Callable[[str], None]
 
 MADE = ("free", "edits")
-REFERENCES = ("oracle", "moved")
-"""Need no generator: they say what the court could see, and what could be gained."""
+REFERENCES = ("oracle", "moved", "chosen")
+"""Need no generator: they say what the court could see, what could be gained, and what the simulated readers bring by themselves."""
 ARMS = (*MADE, *REFERENCES)
 LEAST_LESIONS = 2
 """Groups of a rare class in train."""
@@ -71,8 +71,10 @@ class Study:
     arms: tuple[str, ...] = _option(
         ARMS, "free: samples from noise; edits: common-class train images changed into the rare class; "
         "oracle: real images of test patients handed in as if synthetic, to see what the court could see; "
-        "moved: features of common-class train images, moved onto the rare class: what a perfect edit would bring",
+        "moved: features of common-class train images, moved onto the rare class: what a perfect edit would bring; "
+        "chosen: common-class train images as they are, where the simulated readers take them for the rare class: what their choice brings without synthesis",
     )  # fmt: skip
+    candidates: int = _option(5, "synthetic images for each train image of a rare class")
     most_samples: int = _option(120, "synthetic images of a rare class in one cut")
     common_samples: int = _option(24, "synthetic images of each common class, against the source shortcut; 0: none")
     sampling_steps: int = _option(20, "denoising steps")
@@ -97,8 +99,8 @@ ABOUT = (
 )
 ENDS = "Exit codes: 0 when the table was written, whatever the verdict; 2 wrong use; 1 another error, such as a work folder in use; 130 stopped by Ctrl-C."
 LEAST = {
-    "least_groups": 1, "val_groups": 1, "draws": 1, "most_images": 0, "full_px": 16, "most_samples": 1, "common_samples": 0, "augmentations": 0,
-    "screen_images": 1, "seeds": 1, "threads": 1,
+    "least_groups": 1, "val_groups": 1, "draws": 1, "most_images": 0, "full_px": 16, "candidates": 1, "most_samples": 1, "common_samples": 0,
+    "augmentations": 0, "screen_images": 1, "seeds": 1, "threads": 1,
 }  # fmt: skip
 
 

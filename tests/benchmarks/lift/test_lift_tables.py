@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from PIL import Image
 from benchmarks.lift.courtroom import make_cohort
 from benchmarks.lift.curve import draw_curve, name_plainly, nice_ticks, write_curve
 from benchmarks.lift.cuts import make_cuts
-from benchmarks.lift.oracle import hold_back, lend, move
+from benchmarks.lift.oracle import choose, hold_back, lend, move
 from benchmarks.lift.pictures import Pictures
 from benchmarks.lift.publishing import conclude, price, publish
 from benchmarks.lift.study import Study
@@ -84,6 +85,24 @@ def test_moved_images_stand_around_the_rare_mean_and_come_from_common_train_imag
         assert set(origins.tolist()) <= set(train["nv"].tolist())
 
 
+def test_chosen_images_are_unchanged_parents_and_the_readers_take_those_that_look_like_the_class() -> None:
+    """Half of the common images look like the rare class here; only these are accepted, but for the readers' errors, and all know their parent."""
+    pictures, study = a_cohort()
+    study = replace(study, candidates=50, most_samples=200, reader_error=0.0)
+    looks = (pictures.labels == "df") | (np.arange(len(pictures.ids)) % 2 == 0)
+    features = np.random.default_rng(0).normal(size=(len(looks), 4)).astype(np.float32)
+    features[:, 0] += 40 * looks
+    for cut in make_cuts(pictures, study):
+        batch = choose(pictures, cut, features, study).batch
+        parents = batch.parents.astype(int)
+        assert len(batch.labels) == 200
+        assert np.array_equal(batch.features, features[parents])
+        assert set(pictures.labels[parents]) == {"nv"}
+        assert set(cut.split[parents]) == {"train"}
+        assert batch.accepted.any()
+        assert looks[parents[batch.accepted]].all()
+
+
 def test_every_control_is_in_table_and_curve_of_every_class(tmp_path: Path) -> None:
     """With intervals, source, near-copies and compute."""
     rows = [a_row(label, arm, steps=steps, lift=lift) for label in ("df", "vasc") for arm in ("free", "edits") for steps, lift in ((100, -0.05), (200, -0.02))]
@@ -111,6 +130,15 @@ def test_the_verdict_says_what_the_oracle_says_of_the_court() -> None:
     assert "could see a lift" in conclude([lost, a_row(arm="oracle", steps=None, lift=0.1)])
     assert conclude([lost, a_row(lift=0.0)]).startswith("**Verdict: inconclusive.**")
     assert conclude([lost, a_row(lift=0.1)]).startswith("**Verdict: accept** for df, free, n = 10, base of 100 steps (+0.100 [+0.080, +0.120] over smote).")
+
+
+def test_an_accepted_row_is_weighed_against_the_choice_of_the_readers_alone() -> None:
+    """Not judged, as good, and clearly less."""
+    won = a_row(lift=0.1)
+    assert "--arms chosen" in conclude([won])
+    assert "the lift of df, free, n = 10, base of 100 steps may be theirs" in conclude([won, a_row(arm="chosen", steps=None, lift=0.09)])
+    assert "theirs" not in conclude([won, a_row(arm="chosen", steps=None, lift=0.0)])
+    assert "chosen" not in conclude([a_row()])
 
 
 def test_compute_has_one_price_whatever_the_load_was() -> None:
