@@ -70,13 +70,15 @@ def list_candidates(project: Project) -> pl.DataFrame:
     """Return every synthetic image that was drawn so far, with what its screens measured and what became of it.
 
     `label` is the class that it was drawn for, `nearest` the train image that it is most like, `screens` those that it failed, `verdict` that of
-    the experts; an image that failed a screen was shown to nobody.
+    the experts; an image that failed a screen was shown to nobody. A candidate that is no near-copy, and was stopped because the screen for those is too
+    weak for its class or of unknown power, failed `power`.
     """
     from curation.manifest import read_manifest
 
     made = with_task(read_manifest(project.manifest).filter(pl.col("origin") == "synthetic"))
     found, screens = pl.col("screens").str.json_path_match, ("memorization", "class_agreement", "shortcut", "reward")
     failed = [pl.when(found(f"$.{name}.passed") == "false").then(pl.lit(name)) for name in screens]
+    failed[0] = pl.when(found("$.memorization.is_near_copy") == "false", found("$.memorization.passed") == "false").then(pl.lit("power")).otherwise(failed[0])
     table = made.with_columns(
         label=pl.coalesce(pl.col("condition").str.json_path_match("$.label"), "label"),
         generator=pl.col("generator_sha256").str.slice(0, 12),

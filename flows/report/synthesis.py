@@ -17,7 +17,9 @@ from flows.report.screens import describe_screens
 if TYPE_CHECKING:
     from flows.report.material import Material
 
-NUMBERS = ("drawn", "near-copies", "wrong class", "shown", "accepted", "rejected", "copies found")
+STOPPED = {"near-copies": "memorization", "copies not ruled out": "power", "wrong class": "class_agreement", "source": "shortcut", "junk": "reward"}
+"""What a column counts, by the screen that was failed."""
+NUMBERS = ("drawn", *STOPPED, "shown", "accepted", "rejected", "copies found")
 FIGURES = ("fid", "kid", "kid_low", "kid_high", "precision", "recall", "density", "coverage", "ms_ssim")
 FIGURE_NAMES = {"fid": "FID", "kid": "KID", "kid_low": "from", "kid_high": "to", "ms_ssim": "MS-SSIM"}
 
@@ -51,19 +53,21 @@ def describe_synthesis(material: Material, evidence: Evidence, files: dict[str, 
 
 
 def count_candidates(found: pl.DataFrame) -> pl.DataFrame:
-    """Return one row a class: how many were drawn, stopped, shown and judged, and the share of planted copies that the screen found."""
-    failed = pl.col("screens").fill_null("").str.contains
-    stopped = pl.col("screens").fill_null("") != ""
+    """Return one row a class: how many were drawn, stopped by each screen, shown and judged, and the share of planted copies that the screen found.
+
+    An image may fail several screens.
+    """
+    failed = pl.col("screens").fill_null("").str.split(" ").list
+    is_stopped = pl.col("screens").fill_null("") != ""
     return (
         found.group_by("task", "label")
         .agg(
-            pl.len().alias(NUMBERS[0]),
-            failed("memorization").sum().alias(NUMBERS[1]),
-            failed("class_agreement").sum().alias(NUMBERS[2]),
-            (~stopped).sum().alias(NUMBERS[3]),
-            (pl.col("verdict") == "accepted").sum().alias(NUMBERS[4]),
-            ((pl.col("verdict") == "rejected") & ~stopped).sum().alias(NUMBERS[5]),
-            pl.coalesce("power_class", "power").mean().round(3).alias(NUMBERS[6]),
+            pl.len().alias("drawn"),
+            *(failed.contains(screen).sum().alias(name) for name, screen in STOPPED.items()),
+            (~is_stopped).sum().alias("shown"),
+            (pl.col("verdict") == "accepted").sum().alias("accepted"),
+            ((pl.col("verdict") == "rejected") & ~is_stopped).sum().alias("rejected"),
+            pl.coalesce("power_class", "power").mean().round(3).alias("copies found"),
         )
         .sort("task", "label")
     )
@@ -75,7 +79,7 @@ def draw_distances(found: pl.DataFrame) -> Any:
     if shown.is_empty():
         return None
     marks = [
-        Mark(distance, "no" if "memorization" in (failed or "") else "synthetic", f"seed {seed}: {distance:.4f}")
+        Mark(distance, "no" if "memorization" in (failed or "").split() else "synthetic", f"seed {seed}: {distance:.4f}")
         for distance, failed, seed in shown.select("feature_distance", "screens", "seed").sort("feature_distance").iter_rows()
     ]
     limit = shown["feature_threshold"].drop_nulls()

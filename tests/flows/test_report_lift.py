@@ -12,7 +12,7 @@ import pytest
 
 from flows.report.forest import Curve, Mark, Point, Row, curve_chart, forest_chart, nice_end, strip_chart
 from flows.report.lift import OVERALL, flatten_arms, flatten_costs, flatten_doses, flatten_verdicts
-from flows.report.synthesis import count_candidates
+from flows.report.synthesis import NUMBERS, count_candidates
 from flows.report.write_report import write_report
 from tests.flows.test_report import read_evidence, read_page_table
 from tests.validation.builders import a_ready_project, add_synthetic, make_release
@@ -81,13 +81,14 @@ def test_candidates_are_counted_by_what_became_of_them(tmp_path: Path) -> None:
 
 
 def test_a_stopped_candidate_was_shown_to_nobody() -> None:
-    """One near-copy, one of the wrong class, one accepted and one rejected by experts."""
+    """Each screen has its own count: a screen that is too weak to rule copies out has not seen any."""
     row = dict.fromkeys(CANDIDATES_SCHEMA) | {"task": "colour-2d", "label": "disc", "power": 0.9}
+    stopped = ["memorization", "power", "power class_agreement", "class_agreement", "shortcut", "reward"]
     found = pl.DataFrame(
-        [row | {"screens": "memorization"}, row | {"screens": "class_agreement"}, row | {"verdict": "accepted"}, row | {"verdict": "rejected"}],
-        schema=CANDIDATES_SCHEMA,
+        [*(row | {"screens": screens} for screens in stopped), *(row | {"verdict": word} for word in ("accepted", "rejected"))], CANDIDATES_SCHEMA
     )
-    assert count_candidates(found).row(0)[2:9] == (4, 1, 1, 2, 1, 1, 0.9)
+    counts = count_candidates(found).row(0, named=True)
+    assert [counts[name] for name in NUMBERS] == [8, 1, 2, 2, 1, 1, 2, 1, 1, 0.9]
 
 
 def test_without_a_judgement_the_page_says_what_to_do(tmp_path: Path) -> None:
