@@ -77,8 +77,8 @@ def list_candidates(project: Project) -> pl.DataFrame:
 
     made = with_task(read_manifest(project.manifest).filter(pl.col("origin") == "synthetic"))
     found, screens = pl.col("screens").str.json_path_match, ("memorization", "class_agreement", "shortcut", "reward")
-    failed = [pl.when(found(f"$.{name}.passed") == "false").then(pl.lit(name)) for name in screens]
-    failed[0] = pl.when(found("$.memorization.is_near_copy") == "false", found("$.memorization.passed") == "false").then(pl.lit("power")).otherwise(failed[0])
+    near_copy = pl.when(found("$.memorization.is_near_copy") == "false").then(pl.lit("power")).otherwise(pl.lit("memorization"))
+    failed = [pl.when(found(f"$.{name}.passed") == "false").then({"memorization": near_copy}.get(name, pl.lit(name))) for name in screens]
     table = made.with_columns(
         label=pl.coalesce(pl.col("condition").str.json_path_match("$.label"), "label"),
         generator=pl.col("generator_sha256").str.slice(0, 12),
