@@ -6,7 +6,6 @@ is detected by the head that each release stores in `release.json`.
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.errors import IntegrityError
+from curation.project import account
 
 GENESIS = "0" * 64
 
@@ -37,7 +37,7 @@ def append_decision(path: Path, action: str, *, what: str, why: str, old: Any = 
     line = {
         "seq": last["seq"] + 1 if last else 0,
         "utc": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "who": who or getpass.getuser(),
+        "who": who or account(),
         "action": action,
         "what": what,
         "why": why,

@@ -125,7 +125,7 @@ class Project:
             raise LockedError(self.workspace / "lock", held_by) from error
         try:
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            owner.write_text(f"{what}, process {os.getpid()} of {getpass.getuser()} since {now}\n")
+            owner.write_text(f"{what}, process {os.getpid()} of {account()} since {now}\n")
             yield
         finally:
             owner.unlink(missing_ok=True)
@@ -140,6 +140,14 @@ def find_project(start: Path) -> Project:
         if (folder / RECIPE_NAME).is_file():
             return Project(folder)
     raise UsageError(f"{start} is not in a Curaloop project: no {RECIPE_NAME} here or above; `curaloop init DIR` makes one")
+
+
+def account() -> str:
+    """Return the name of the account that runs this process, or its number where it has no name, as in many containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # Python 3.13 raises the second one
+        return str(os.getuid())
 
 
 def key_path() -> Path:

@@ -1,10 +1,12 @@
 """Places, locks and keys."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from curation.errors import LockedError, UsageError
+from curation.ledger import append_decision, read_ledger
 from curation.project import Project, create_key, find_project, read_key
 from curation.pseudonyms import pseudonym, pseudonymous_uid, shift_date
 
@@ -25,6 +27,18 @@ def test_only_one_may_write(tmp_path: Path) -> None:
         pytest.fail("two writers at once")
     with project.writing("release"):
         pass
+
+
+def test_an_account_without_a_name_may_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container often runs as a bare number: it stands in lock and ledger."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 5)
+    project = Project(tmp_path)
+    with project.writing("ingest"):
+        assert f"of {2**31 - 5} since" in (project.workspace / "lock.owner").read_text()
+        append_decision(project.ledger, "released", what="data-v1", why="a test")
+    assert [line["who"] for line in read_ledger(project.ledger)] == [str(2**31 - 5)]
 
 
 def test_the_key_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
