@@ -93,6 +93,8 @@ def _fit(features: Floats, labels: npt.NDArray[np.str_]) -> Any:
 class AgreementPower:
     """What the class screen is worth for one class, on real val images; None where val has none.
 
+    Images of one patient are not independent; the intervals treat them so, and are too narrow where patients have several images.
+
     Attributes:
         label: class.
         passed: images of the class that pass.

@@ -123,7 +123,9 @@ def _quantile(values: Floats, share: float, least: float) -> float:
 
 @dataclass(frozen=True)
 class Power:
-    """How many planted near-copies of the train images of one class are caught; copies of one image are not independent, the intervals treat them so.
+    """How many planted near-copies of the train images of one class are caught.
+
+    Copies of one image, and images of one patient, are not independent; the intervals treat them so, and are too narrow.
 
     Attributes:
         label: class.
