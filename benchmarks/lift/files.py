@@ -109,8 +109,8 @@ def match_files(rows: Sequence[TableRow], index: Index, study: Study, left: Left
     hits = _find_all(rows, index, left)
     if unclear := [row.line for row, files in hits if len(files) > 1]:
         raise UsageError(
-            f"{len(unclear)} rows could mean several files each ({name_lines(unclear)} of the table, column {study.image!r}): write the folder and the "
-            "ending into that column, or point --images at the folder that holds the images only"
+            f"{len(unclear)} row{'s' * (len(unclear) > 1)} could mean several files ({name_lines(unclear)} of the table, column {study.image!r}): "
+            "write the folder and the ending into that column, or point --images at the folder that holds the images only"
         )
     left.out("the image is not in the folder", [row for row, files in hits if not files])
     found = sum(bool(files) for _, files in hits)

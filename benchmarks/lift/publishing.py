@@ -29,7 +29,7 @@ COLUMNS = (
     ("near_copies", "near-copies"),
     ("screened", "passed screens"),
     ("accepted", "accepted"),
-    ("test_images", "test images (patients)"),
+    ("test_images", "test images of all cuts (different patients)"),
 )
 
 

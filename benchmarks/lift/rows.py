@@ -119,7 +119,8 @@ def join_spellings(rows: Sequence[TableRow], rare: Sequence[str], left: Left) ->
         spellings.setdefault(_plain_class(label), []).append(label)
     asked = {_plain_class(label): label for label in rare}
     chosen = {label: asked.get(plain, same[0]) for plain, same in spellings.items() for label in same}
-    left.read_as += [f"{' and '.join(same)} were read as one class, {chosen[same[0]]}" for same in spellings.values() if len(same) > 1]
+    joined = [f"{', '.join(same)} as {chosen[same[0]]}" for same in spellings.values() if len(same) > 1]
+    left.read_as += [f"spellings of one class were joined: {'; '.join(joined)}"] if joined else []
     return [replace(row, label=chosen[row.label]) for row in rows]
 
 

@@ -85,7 +85,7 @@ def test_the_same_name_in_two_folders_is_an_error_until_the_table_names_the_fold
     """Backslashes, other cases, another ending and a leading folder that `--images` names already are understood."""
     write_images(tmp_path / "images", [f"{side}/{number}.png" for side in ("left", "right") for number in range(5)])
     bare = [[str(number), label, f"{label}{number}"] for label in ("nv", "df") for number in range(5)]
-    with pytest.raises(UsageError, match=r"10 rows could mean several files each \(rows 2, 3, 4, … of the table, column 'file'\)"):
+    with pytest.raises(UsageError, match=r"10 rows? could mean several files \(rows 2, 3, 4, … of the table, column 'file'\)"):
         read(a_study(tmp_path, bare))
     named = [[f"images\\{'Left' if label == 'nv' else 'right'}\\{number}.dcm", label, who] for number, label, who in bare]
     pictures = read(a_study(tmp_path, named))
@@ -158,7 +158,7 @@ def test_a_class_in_several_spellings_is_one_class_and_the_table_says_so(tmp_pat
     rows[0][2] = rows[3][2]
     pictures = read(a_study(tmp_path, rows, separator=";", rare=("3",)))
     assert pictures.labels.tolist() == ["3"] * 5 + ["nv"] * 8
-    assert {"nv and NV and Nv were read as one class, nv", "3 and 03 and 3,0 and 3.0 were read as one class, 3"} <= set(pictures.notes)
+    assert "spellings of one class were joined: 3, 03, 3,0, 3.0 as 3; nv, NV, Nv as nv" in pictures.notes
 
 
 def test_a_number_finds_its_image_when_a_spreadsheet_took_the_zeros(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_number_finds_its_image_when_a_spreadsheet_took_the_zeros(tmp_path: Pa
     assert pictures.ids.tolist() == [f"set 1/{row[0]}.png" for row in rows]
     assert "9 rows found the image by its number, without the zeros in front (rows 2, 3, 4, …)" in pictures.notes
     write_images(tmp_path / "images", ["set 1/07.png"])
-    with pytest.raises(UsageError, match="1 rows could mean several files each"):
+    with pytest.raises(UsageError, match=r"1 row could mean several files"):
         read(a_study(tmp_path, bare))
     assert len(read(a_study(tmp_path, rows)).ids) == 9
 
