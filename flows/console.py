@@ -7,18 +7,21 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curation.progress import Progress, silent
+from curation.progress import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
 FILE_WIDTH = 140
+LINE_S = 60.0
+"""Between lines about progress in a log."""
 LEAST_WIDTH = 110  # on a narrower terminal a row takes two lines, which reads better than columns of single letters
 
 
@@ -86,10 +89,10 @@ def stdout_to_stderr() -> Iterator[None]:
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """Yield a progress callback that draws on stderr; without a terminal it stays silent."""
+    """Yield a progress callback that draws on stderr; without a terminal it writes a line a minute, so that a log shows what takes long."""
     console = err()
     if not console.is_terminal:
-        yield silent
+        yield write_lines(lambda line: console.print(line, soft_wrap=True, markup=False))
         return
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
@@ -106,6 +109,19 @@ def progress_bar() -> Iterator[Progress]:
             bars.update(lines[what], completed=done, total=total or None)
 
         yield tell
+
+
+def write_lines(write: Callable[[str], None], every_s: float = LINE_S) -> Progress:
+    """Return a progress callback that writes at most one line in `every_s` seconds, the first one after that time."""
+    last = time.monotonic()
+
+    def tell(done: int, total: int, what: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= every_s:
+            last = time.monotonic()
+            write(f"{what}: {done:,} of {total:,}" if total else what)
+
+    return tell
 
 
 def table(title: str, rows: list[tuple[Any, ...]], *columns: str) -> Any:

@@ -34,10 +34,11 @@ def run_foresight(work: Work) -> Foresight:
     Raises:
         UsageError: nothing is split, or the gap table asks for no images.
     """
+    import polars as pl
     from threadpoolctl import threadpool_limits
 
     from synthesis.requests import rarest_classes
-    from validation.lift.foresight import foresee
+    from validation.lift.foresight import foresee, see_patients
     from validation.lift.gathering import gather_real, real_case
 
     rows, settings = _split_rows(work), work.settings
@@ -45,6 +46,8 @@ def run_foresight(work: Work) -> Foresight:
     if not labels:
         raise UsageError(f"the gap table asks for no synthetic images of the task {task}: see `curaloop gaps`, and set synthesis.task or synthesis.classes")
     case, flips = real_case(rows, task, settings.gaps.columns), settings.synthesis.generator.flips
+    train = case.real.filter(case.real["split"] == "train")
+    see_patients({label: train.filter(train["label"] == label).select(pl.coalesce("group_id", "patient_id")).n_unique() for label in labels})
     with work.writing("lift"), threadpool_limits(settings.run.threads):
         cohort = gather_real(work.project, case, labels, _open_encoder(work), settings.lift, flips, work.progress)
         return record(work, "foresight", foresee(task, cohort, labels, settings.lift, work.progress))

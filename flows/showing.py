@@ -101,7 +101,10 @@ def show_gaps(gaps: pl.DataFrame) -> None:
         rows.append((*row.values(), f"{'█' * round(10 * full)}[dim]{'░' * (10 - round(10 * full))}[/]"))
     out().print(table("Gaps: train images by cell", rows, *(SHORT.get(name, name) for name in gaps.columns), ""))
     actions = set(gaps["action"]) if gaps.height else set()
-    advice = {"synthesize": "next: curaloop synthesize makes candidates", "collect": "`collect`: too few to learn from, more images are needed"}
+    advice = {
+        "synthesize": "next: curaloop synthesize --plan says for which of these classes candidates can be made, and what that takes",
+        "collect": "`collect`: too few patients to learn from, or volumes: more images are needed",
+    }
     _next("; ".join(sentence for action, sentence in advice.items() if action in actions) or "no cell lacks images")
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def show_plan(plan: Plan) -> None:
     """Print what would be trained, why, and what it costs; or what is too little."""
     data, machine = plan.data, plan.machine
-    rows = [(label, f"{number:,}", f"{data.patients[label]:,}") for label, number in sorted(data.images.items(), key=lambda pair: pair[1])]
-    out().print(table(f"Train images of {data.task}: {data.side_px} px, {data.channels} channels", rows, "class", "images", "patients"))
+    rows = [(escape(label), number, data.patients[label]) for label, number in sorted(data.images.items(), key=lambda pair: pair[1])]
+    out().print(table(f"Train images of {data.task}: {data.side_px} px, {'gray' if data.channels == 1 else 'colour'}", rows, "class", "images", "patients"))
     cards = f", {', '.join(machine.gpus)}" if machine.gpus else ", no GPU"
     out().print(f"[bold]Machine[/]    {machine.cores} cores, {machine.memory_gb:g} GiB{escape(cards)}")
     if plan.stop:

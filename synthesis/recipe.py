@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from curation.recipe import Frozen
 
@@ -92,7 +92,8 @@ class GeneratorSettings(Frozen):
     ema_decay: float = Field(default=0.999, gt=0, lt=1, description="longest moving average of the weights; a short training has a shorter one")
     balance: Share = Field(default=1.0, description="1: every class is trained on equally often; 0: every image is")
     flips: tuple[Literal["horizontal", "vertical"], ...] = Field(
-        default=("horizontal",), description="what keeps a train image plausible; dermoscopy: both; where the side of the body matters: none"
+        default=("horizontal",),
+        description="what keeps a train image plausible; dermoscopy: both; left out: none but for colour, because a mirrored chest has its heart on the right",
     )
     precision: Literal["bf16", "fp32"] = Field(default="bf16", description="bf16 is faster only where the processor has it")
     label_drop: Share = Field(default=0.1, description="share of labels dropped for classifier-free guidance")
@@ -159,6 +160,17 @@ class PlanSettings(Frozen):
 
 class SynthesisSettings(Frozen):
     """Synthesis for the cells that the gap table names. Off unless the recipe turns it on."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_sides(cls, values: Any) -> Any:
+        """Mirror nothing but colour images, unless the recipe asks for it: a mirrored chest has its heart on the right."""
+        if not isinstance(values, dict) or str(values.get("task", "colour")).startswith("colour"):
+            return values
+        generator = values.get("generator", {})
+        if isinstance(generator, GeneratorSettings) and "flips" not in generator.model_fields_set:
+            return values | {"generator": generator.model_copy(update={"flips": ()})}
+        return values | {"generator": {"flips": ()} | generator} if isinstance(generator, dict) else values
 
     enabled: bool = False
     task: str = Field(default="colour-2d", description="family and dimensions of the images to generate, e.g. colour-2d, xray-2d")

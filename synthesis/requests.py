@@ -64,12 +64,17 @@ def _wanted_cells(table: pl.DataFrame, settings: SynthesisSettings) -> pl.DataFr
 
 
 def rarest_classes(gaps: pl.DataFrame, settings: SynthesisSettings) -> tuple[str, ...]:
-    """Return the classes that candidates are made for, rarest first: of those that ask for synthesis, the ones with fewest train images."""
+    """Return the classes that candidates are made for, rarest first: of those that ask for synthesis, the ones with fewest train images.
+
+    A class with fewer than `least_class_patients` train patients is passed over while another has enough: nothing would be learned of it, and it would
+    keep the others from being drawn. A patient counts in each of its cells. When no class has enough, the rarest are returned: the plan says what they lack.
+    """
     known = cell_columns(gaps, settings.generator.conditions)
     table = gaps.filter((pl.col("task") == settings.task) & pl.col(LABEL).is_not_null())
     asking = table.filter(asks_for_synthesis(settings)).drop_nulls([*known.values()])[LABEL].unique()
-    sizes = table.filter(pl.col(LABEL).is_in(asking.implode())).group_by(LABEL).agg(total=pl.col("train_images").sum())
-    return tuple(sizes.sort("total", LABEL).head(settings.classes)[LABEL])
+    sizes = table.filter(pl.col(LABEL).is_in(asking.implode())).group_by(LABEL).agg(pl.col("train_images", "train_patients").sum())
+    enough = sizes.filter(pl.col("train_patients") >= settings.plan.least_class_patients)
+    return tuple((sizes if enough.is_empty() else enough).sort("train_images", LABEL).head(settings.classes)[LABEL])
 
 
 def _made(

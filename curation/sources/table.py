@@ -75,9 +75,15 @@ class Table:
         row = self.rows.get(key_value or "", {})
         patient = row.get("patient")
         if self.source.patient and not patient and self.source.kind != "dicom":
-            return Lookup(problem=("NO_PATIENT", "the table does not say whose image this is"))
+            return Lookup(problem=("NO_PATIENT", self._why_nobody(is_listed=bool(row))))
         fields = _to_fields({name: value for name, value in row.items() if name not in ("patient", "text")}, self.source, patient, secret)
         return Lookup(patient, fields, structures=self.source.structures, text=row.get("text"))
+
+    def _why_nobody(self, is_listed: bool) -> str:
+        """Return why nobody knows whose image it is, and the recipe's keys to look at; never a value of the table."""
+        if is_listed:
+            return f"its row of the table has no patient: the column {self.source.patient!r} is empty"
+        return f"no row of the table is about this file: the column {self.source.key!r} (key) was compared with its {self.source.matches} (match)"
 
 
 def add_fields(lookup: Lookup, *further: dict[str, Any]) -> Lookup:
@@ -140,8 +146,11 @@ def _clean(column: str) -> pl.Expr:
 
 
 def _mapped(name: str, source: SourceSettings) -> pl.Expr:
-    """Apply the recipe's `values` of one column."""
-    return pl.col(name).replace(source.values[name]) if name in source.values else pl.col(name)
+    """Apply the recipe's `values` of one column; an empty text takes a value away."""
+    if name not in source.values:
+        return pl.col(name)
+    mapped = pl.col(name).replace(source.values[name])
+    return pl.when(mapped != "").then(mapped)
 
 
 def _refuse_reserved(source: SourceSettings, name: str) -> None:

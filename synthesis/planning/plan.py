@@ -88,12 +88,13 @@ def find_shortage(data: DataFingerprint, wanted: tuple[str, ...], settings: Synt
             f"(synthesis.least_train_images), so collect {settings.least_train_images - data.total} more"
         )
     lacks += [
-        f"{data.patients.get(label, 0)} train patients of {label}; {least} would be enough to begin (synthesis.plan.least_class_patients: "
-        f"{evidence.PATIENTS}). Collect {least - data.patients.get(label, 0)} more: {evidence.COLLECT}"
+        f"{data.patients.get(label, 0)} train patients of {label}; {least} would be enough to begin (synthesis.plan.least_class_patients). "
+        f"Collect {least - data.patients.get(label, 0)} more"
         for label in wanted
         if data.patients.get(label, 0) < least
     ]
-    return f"too little data: {'. And '.join(lacks)}" if lacks else ""
+    why = f". {evidence.COLLECT}" if any(data.patients.get(label, 0) < least for label in wanted) else ""
+    return f"too little data: {'. And '.join(lacks)}{why}" if lacks else ""
 
 
 def make_plan(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from flows.console import print_json, stdout_to_stderr, to_plain
+from flows.console import print_json, stdout_to_stderr, to_plain, write_lines
 
 
 @dataclass(frozen=True)
@@ -51,3 +52,17 @@ def test_what_children_and_libraries_print_goes_to_stderr(capfd: pytest.CaptureF
     captured = capfd.readouterr()
     assert captured.out == "result\n"
     assert sorted(captured.err.split()) == ["child", "descriptor", "python"]
+
+
+def test_a_log_gets_a_line_about_progress_only_now_and_then() -> None:
+    """Without a terminal: nothing of what is quick, what and how much of what takes long."""
+    lines: list[str] = []
+    tell = write_lines(lines.append, every_s=0.05)
+    tell(1, 2000, "reading")
+    assert lines == []
+    time.sleep(0.06)
+    tell(1200, 2000, "reading")
+    tell(1201, 2000, "reading")
+    time.sleep(0.06)
+    tell(0, 0, "fetching")
+    assert lines == ["reading: 1,200 of 2,000", "fetching"]

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from curation.records import to_frame
+from synthesis.recipe import PlanSettings
 from synthesis.requests import Request, plan_requests, rarest_classes
 from tests.builders import a_record, an_id
 from tests.synthesis.builders import a_gap_table, tiny_generator, tiny_synthesis
@@ -93,3 +94,13 @@ def test_the_volume_engine_takes_cells_that_are_left_to_collecting() -> None:
     settings = tiny_synthesis(task="ct-3d", classes=2, candidates=8, generator=tiny_generator(engine="volume"))
     assert plan_requests(gaps, NOTHING, None, settings) == [Request({"label": "disc"}, 4)]
     assert plan_requests(gaps, NOTHING, None, tiny_synthesis(task="ct-3d")) == []
+
+
+def test_a_class_without_enough_patients_does_not_keep_the_others_from_being_drawn() -> None:
+    """It is passed over while another has enough; alone it is named, so that the plan can say what it lacks."""
+    columns = ("label", "missing", "train_images", "train_patients")
+    gaps = a_table(("disc", 9, 3, 2), ("rings", 5, 12, 10), ("stripes", 0, 60, 50), columns=columns)
+    settings = tiny_synthesis(candidates=32, plan=PlanSettings(least_class_patients=10))
+    assert rarest_classes(gaps, settings) == ("rings",)
+    assert plan_requests(gaps, NOTHING, None, settings) == [Request({"label": "rings"}, 5)]
+    assert rarest_classes(gaps.filter(pl.col("label") != "rings"), settings) == ("disc",)

@@ -10,7 +10,7 @@ Two batches that need no generator come before the court, as if they were synthe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -79,6 +79,23 @@ class Foresight:
         return f"{label}: this test set can show a lift, and even moved common images bring one. Generating is worth a try."
 
 
+def see_patients(patients: Mapping[str, int]) -> None:
+    """Look before anything is embedded whether each class can be halved.
+
+    Args:
+        patients: in train, of each class that images are wanted of.
+
+    Raises:
+        UsageError: one has too few.
+    """
+    for label, number in patients.items():
+        if number < LEAST_PATIENTS:
+            raise UsageError(
+                f"{label} has {number} train patients, and {LEAST_PATIENTS} are needed to hold half of them back: "
+                "collect more, give it the label of a wider class (`values` of its source), or none"
+            )
+
+
 def foresee(task: str, cohort: Cohort, labels: Sequence[str], settings: LiftSettings, progress: Progress = silent) -> Foresight:
     """Bring both batches before the court.
 
@@ -112,8 +129,7 @@ def hand_in_half(cohort: Cohort, labels: Sequence[str], settings: LiftSettings, 
     for label in labels:
         own = (cohort.split == "train") & (cohort.labels == label)
         patients = np.unique(cohort.patients[own])
-        if len(patients) < LEAST_PATIENTS:
-            raise UsageError(f"{label} has {len(patients)} train patients, and {LEAST_PATIENTS} are needed to hold half of them back")
+        see_patients({label: len(patients)})
         taken |= own & np.isin(cohort.patients, random.permutation(patients)[: len(patients) // 2])
     rows = np.flatnonzero(taken)
     return _without(cohort, taken), _accepted(cohort, rows, cohort.features[rows], cohort.labels[rows].tolist())

@@ -107,3 +107,17 @@ def test_a_long_tail_of_classes_is_still_a_category(tmp_path: Path) -> None:
     """Rare classes with one patient each are welcome beside common ones."""
     text = "id,dx\n" + "".join(f"{n},common{n % 4}\n" for n in range(40)) + "".join(f"r{n},rare{n}\n" for n in range(12))
     assert look_up(tmp_path, text, "r3", label="dx").fields["label"] == "rare3"
+
+
+def test_a_refusal_says_whether_the_file_is_not_listed_or_its_row_names_nobody(tmp_path: Path) -> None:
+    """The two have different remedies; neither quotes a value of the table."""
+    unlisted = look_up(tmp_path, "id,who\nscan.png,7\n", "scan", patient="who").problem
+    assert unlisted == ("NO_PATIENT", "no row of the table is about this file: the column 'id' (key) was compared with its stem (match)")
+    nameless = look_up(tmp_path, "id,who\na,\n", "a", patient="who").problem
+    assert nameless == ("NO_PATIENT", "its row of the table has no patient: the column 'who' is empty")
+
+
+def test_the_recipe_takes_a_value_away_with_an_empty_text(tmp_path: Path) -> None:
+    """The image has no label then; an empty one would be a class of its own."""
+    found = look_up(tmp_path, "id,dx\na,unsure\n", "a", label="dx", values={"label": {"unsure": ""}})
+    assert found.fields == {"modality": "XC"}
