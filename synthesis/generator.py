@@ -10,6 +10,7 @@ process writes. `batch_size` stays the size of the whole batch, so the number of
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,27 +21,14 @@ from curation.errors import UsageError
 from curation.manifest import write_bytes
 from curation.pixels import Pixels, encode_png
 from curation.progress import Progress, silent
-from synthesis.checkpoint import (
-    CHECKPOINT_NAME,
-    GENERATOR_NAME,
-    LOSS_NAME,
-    Tensors,
-    finish_training,
-    is_same,
-    read_about,
-    read_finished,
-    read_losses,
-    read_tensors,
-    restore_checkpoint,
-    save_checkpoint,
-    write_losses,
-)
+from synthesis.checkpoint import CHECKPOINT_NAME, GENERATOR_NAME, LOSS_NAME, Tensors, is_same, read_about, read_finished, read_losses, read_tensors
 from synthesis.conditions import LABEL, Vocabulary, grow_table
 from synthesis.engines.engine import GeneratorReport
+from synthesis.learning import Training, learn
 from synthesis.network import build_network, choose_device
-from synthesis.processes import count_processes, is_first_process
-from synthesis.recipe import GeneratorSettings
-from synthesis.training import Lessons, average_decay, class_weights, draw_batch, learning_rate, share_of, steps_in_all, train_step, update_average
+from synthesis.processes import count_processes
+from synthesis.recipe import Device, GeneratorSettings
+from synthesis.training import Lessons, average_decay, class_weights, draw_batch, learning_rate, open_scaler, share_of, steps_in_all, train_step
 from synthesis.volume_network import build_volume_network
 
 TABLE_NAME = "class_embedding.weight"
@@ -118,14 +106,18 @@ def train_generator(course: Course, folder: Path, progress: Progress | None = No
     """
     began, settings = time.monotonic(), course.settings
     base = None if settings.base is None else read_base(settings.base)
-    about = _describe(course, base)
-    losses, first_step = _train(course, about, base, folder, progress or silent)
-    known = read_about(folder / GENERATOR_NAME) or about
+    first_step = _train(course, _describe(course, base), base, folder, progress or silent)
+    return report_training(folder, steps_in_all(settings), first_step, began)
+
+
+def report_training(folder: Path, steps: int, first_step: int, began: float) -> GeneratorReport:
+    """Return what a training did that left a finished generator in `folder`; `began` is in the seconds of `time.monotonic`."""
+    losses = read_losses(folder)
     return GeneratorReport(
         folder=str(folder),
         generator_sha256=generator_sha256(folder) or "",
-        parameters=known["parameters"],
-        steps=steps_in_all(settings),
+        parameters=read_finished(folder)["parameters"],
+        steps=steps,
         first_step=first_step,
         final_loss=sum(losses[-50:]) / len(losses[-50:]),
         seconds=time.monotonic() - began,
@@ -203,43 +195,62 @@ def _start(course: Course, about: dict[str, Any], base: _Base | None) -> Any:
 
 
 def _open_accelerator(settings: GeneratorSettings) -> Any:
-    """Return an `Accelerator` when several processes train together, else None."""
+    """Return an `Accelerator` when several processes train together, else None; the precision is the recipe's, whatever accelerate was set up for.
+
+    Raises:
+        UsageError: accelerate is set up to cut the network into parts.
+    """
     if count_processes() == 1:
         return None
     from accelerate import Accelerator
 
-    return Accelerator(cpu=choose_device(settings).type == "cpu")
+    for plan in ("DEEPSPEED", "FSDP", "MEGATRON_LM", "PARALLELISM_CONFIG"):
+        if os.environ.get(f"ACCELERATE_USE_{plan}", "").lower() in ("true", "1"):
+            raise UsageError(f"accelerate is set up for {plan}, which cuts networks into parts; these fit on one GPU: start with accelerate launch --multi_gpu")
+    return Accelerator(cpu=choose_device(settings).type == "cpu", mixed_precision="no")
 
 
-def _train(course: Course, about: dict[str, Any], base: _Base | None, folder: Path, progress: Progress) -> tuple[list[float], int]:
-    """Return the loss of every step and the step that this call began with; afterwards the finished generator lies in `folder`."""
-    import torch
-
+def _train(course: Course, about: dict[str, Any], base: _Base | None, folder: Path, progress: Progress) -> int:
+    """Return the step that this call began with; afterwards the finished generator lies in `folder`."""
     settings, steps = course.settings, steps_in_all(course.settings)
     if is_same(read_about(folder / GENERATOR_NAME), about):
-        return read_losses(folder), steps
+        return steps
     network, accelerator = _start(course, about, base), _open_accelerator(settings)
-    average: Tensors = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
-    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(learning, lr=settings.learning_rate, weight_decay=0.01, fused=True)
-    losses = restore_checkpoint(folder, about, network, average, optimizer)
-    first_step, weights = len(losses), class_weights(course.lessons.codes[:, 0], settings.balance)
-    part, parts = _share(settings, accelerator)
-    wrapped = network if accelerator is None else accelerator.prepare(network)
-    for step in range(first_step, steps):
-        batch = share_of(draw_batch(step, course.lessons, weights, settings), part, parts)
-        losses.append(train_step(wrapped, optimizer, batch, learning_rate(step, settings), settings, accelerator))
-        if losses[-1] != losses[-1]:
-            raise UsageError(f"training the generator diverged at step {step}: lower synthesis.generator.learning_rate, or set precision to fp32")
-        update_average(network, average, average_decay(step, settings))
-        if is_first_process():
-            _leave_files(course, about, network, average, optimizer, losses, folder)
-        progress(len(losses), steps, "training the generator")
-    if is_first_process():
-        finish_training(average | {FROZEN + name: tensor for name, tensor in course.frozen.items()}, about, losses, folder / GENERATOR_NAME)
+    first_step = learn(_training(course, about, network, accelerator, folder), folder / GENERATOR_NAME, progress)
     if accelerator is not None:
         accelerator.wait_for_everyone()
-    return losses, first_step
+    return first_step
+
+
+def _training(course: Course, about: dict[str, Any], network: Any, accelerator: Any, folder: Path) -> Training:
+    """Return how the network of a course learns, alone or with the other processes of the accelerator."""
+    import torch
+
+    settings, part, parts = course.settings, *_share(course.settings, accelerator)
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(learning, lr=settings.learning_rate, weight_decay=0.01, fused=True)
+    weights = class_weights(course.lessons.codes[:, 0], settings.balance)
+    wrapped = network if accelerator is None else accelerator.prepare(network)
+    scaler = open_scaler(choose_device(settings), settings.precision)
+
+    def take_step(step: int) -> float:
+        batch = share_of(draw_batch(step, course.lessons, weights, settings), part, parts)
+        return train_step(wrapped, optimizer, batch, learning_rate(step, settings), settings, accelerator, scaler)
+
+    return Training(
+        what="generator",
+        network=network,
+        optimizer=optimizer,
+        take_step=take_step,
+        decay=lambda step: average_decay(step, settings),
+        steps=steps_in_all(settings),
+        checkpoint_steps=settings.checkpoint_steps,
+        about=about,
+        rate_key="synthesis.generator.learning_rate",
+        scaler=scaler,
+        frozen={FROZEN + name: tensor for name, tensor in course.frozen.items()},
+        watch=lambda average, done: _leave_preview(course, about, average, done, folder),
+    )
 
 
 def _share(settings: GeneratorSettings, accelerator: Any) -> tuple[int, int]:
@@ -257,12 +268,9 @@ def _share(settings: GeneratorSettings, accelerator: Any) -> tuple[int, int]:
     return part, parts
 
 
-def _leave_files(course: Course, about: dict[str, Any], network: Any, average: Tensors, optimizer: Any, losses: list[float], folder: Path) -> None:
-    """Write, when it is time, the checkpoint, the loss curve so far and a grid of samples."""
-    settings, done, steps = course.settings, len(losses), steps_in_all(course.settings)
-    if done % settings.checkpoint_steps == 0 and done < steps:
-        save_checkpoint(network, average, optimizer, about, losses, folder)
-        write_losses(losses, folder)
+def _leave_preview(course: Course, about: dict[str, Any], average: Tensors, done: int, folder: Path) -> None:
+    """Write, when it is time, a grid of samples."""
+    settings = course.settings
     if course.preview is not None and settings.preview_steps and done % settings.preview_steps == 0:
         averaged = _build(about, course.vocabulary, settings).eval()
         averaged.load_state_dict(average)
@@ -276,14 +284,14 @@ def generator_sha256(folder: Path) -> str | None:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
 
 
-def load_generator(folder: Path) -> Trained:
-    """Return the finished generator of a folder.
+def load_generator(folder: Path, device: Device = "auto") -> Trained:
+    """Return the finished generator of a folder, on `device`, which is no part of what it is.
 
     Raises:
         UsageError: there is none.
     """
     about = read_finished(folder)
-    vocabulary, settings = _vocabulary_of(about), GeneratorSettings(**about["settings"])
+    vocabulary, settings = _vocabulary_of(about), GeneratorSettings(**about["settings"] | {"device": device})
     tensors = read_tensors(folder / GENERATOR_NAME)
     network = _build(about, vocabulary, settings).eval()
     network.load_state_dict({name: tensor for name, tensor in tensors.items() if not name.startswith(FROZEN)})

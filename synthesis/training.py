@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from synthesis.network import SCHEDULE, TRAIN_TIMESTEPS
+from synthesis.network import SCHEDULE, TRAIN_TIMESTEPS, autocast, number_type
 from synthesis.recipe import GeneratorSettings
 
 MIN_SNR_GAMMA = 5.0
@@ -144,7 +145,7 @@ def average_decay(step: int, settings: GeneratorSettings) -> float:
     return min(settings.ema_decay, (1 - 1 / (step + 1)) ** AVERAGE_POWER)
 
 
-def train_step(network: Any, optimizer: Any, batch: Batch, rate: float, settings: GeneratorSettings, accelerator: Any = None) -> float:
+def train_step(network: Any, optimizer: Any, batch: Batch, rate: float, settings: GeneratorSettings, accelerator: Any = None, scaler: Any = None) -> float:
     """Take one optimizer step and return its loss.
 
     Args:
@@ -154,18 +155,44 @@ def train_step(network: Any, optimizer: Any, batch: Batch, rate: float, settings
         rate: learning rate.
         settings: precision, and the number of parts that the batch is computed in.
         accelerator: of accelerate, when several processes train together.
+        scaler: of `open_scaler`.
+    """
+    parts = settings.accumulation
+    pieces = (_loss(network, share_of(batch, part, parts), settings.precision) / parts for part in range(parts))
+    return descend(pieces, optimizer, rate, accelerator, scaler)
+
+
+def open_scaler(device: Any, precision: str) -> Any:
+    """Return what keeps small gradients of float16 from becoming zero (Micikevicius et al., 2018), or None for other numbers."""
+    import torch
+
+    return torch.amp.GradScaler(device.type) if number_type(device, precision) == torch.float16 else None
+
+
+def descend(pieces: Iterable[Any], optimizer: Any, rate: float, accelerator: Any = None, scaler: Any = None) -> float:
+    """Take one optimizer step down a loss and return it.
+
+    Args:
+        pieces: what the loss is the sum of, each computed when it is asked for.
+        optimizer: of the weights that learn.
+        rate: learning rate.
+        accelerator: of accelerate, when several processes train together.
+        scaler: of `open_scaler`.
     """
     import torch
 
     loss = 0.0
-    for part in range(settings.accumulation):
-        piece = _loss(network, share_of(batch, part, settings.accumulation), settings.precision) / settings.accumulation
-        piece.backward() if accelerator is None else accelerator.backward(piece)
+    for piece in pieces:
+        (piece if scaler is None else scaler.scale(piece)).backward()
         loss += float(piece.item())
-    torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
+    if scaler is not None:
+        scaler.unscale_(optimizer)
+    torch.nn.utils.clip_grad_norm_([parameter for group in optimizer.param_groups for parameter in group["params"]], GRADIENT_NORM)
     for group in optimizer.param_groups:
         group["lr"] = rate
-    optimizer.step()
+    optimizer.step() if scaler is None else scaler.step(optimizer)
+    if scaler is not None:
+        scaler.update()
     optimizer.zero_grad(set_to_none=True)
     return loss if accelerator is None else float(accelerator.reduce(torch.tensor(loss, device=accelerator.device), "mean").item())
 
@@ -180,7 +207,7 @@ def _loss(network: Any, batch: Batch, precision: str) -> Any:
     noisy = scheduler.add_noise(clean, noise, timesteps)
     wanted = scheduler.get_velocity(clean, noise, timesteps)
     seen = noisy if batch.context is None else torch.cat([noisy, batch.context.to(device)], dim=1)
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+    with autocast(device, precision):
         predicted = network(seen, timesteps, codes).sample
     power = scheduler.alphas_cumprod.to(device)[timesteps]
     errors = (predicted.float() - wanted).square().flatten(1).mean(dim=1)

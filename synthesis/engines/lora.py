@@ -17,27 +17,16 @@ import numpy as np
 from curation.errors import UsageError
 from curation.pixels import Pixels
 from curation.progress import Progress
-from synthesis.checkpoint import (
-    GENERATOR_NAME,
-    LOSS_NAME,
-    Tensors,
-    finish_training,
-    is_same,
-    read_about,
-    read_finished,
-    read_losses,
-    read_tensors,
-    restore_checkpoint,
-    save_checkpoint,
-)
+from synthesis.checkpoint import GENERATOR_NAME, Tensors, is_same, read_about, read_finished, read_tensors
 from synthesis.engines.engine import NOTHING_LEARNED, Examples, GeneratorReport, Wanted, check_squares, copy_generator
-from synthesis.generator import generator_sha256, learned_settings
-from synthesis.network import choose_device
+from synthesis.generator import learned_settings, report_training
+from synthesis.learning import Training, learn
+from synthesis.network import autocast, choose_device
 from synthesis.pretrained import check_prompts, decode_latent, embed_prompts, encode_images, find_pipeline, hash_pipeline, keys_of, open_pipeline, write_prompt
 from synthesis.processes import count_processes
-from synthesis.recipe import GeneratorSettings, SamplingSettings
+from synthesis.recipe import Device, GeneratorSettings, SamplingSettings
 from synthesis.sampling import seed_noise
-from synthesis.training import GRADIENT_NORM, MIN_SNR_GAMMA, Batch, Lessons, average_decay, class_weights, draw_batch, learning_rate, share_of, update_average
+from synthesis.training import MIN_SNR_GAMMA, Batch, Lessons, average_decay, class_weights, descend, draw_batch, learning_rate, open_scaler, share_of
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 DRAWN_TOGETHER = 2
@@ -92,20 +81,11 @@ class LoraDiffusion:
         about = _describe(examples, settings, hash_pipeline(where))
         adapter, first_step = _open_adapter(where, settings), settings.steps
         if not is_same(read_about(folder / GENERATOR_NAME), about):
-            first_step = _train(adapter, _lessons(adapter.pipe, examples, settings, about["prompts"]), about, settings, folder, progress)
+            taught = _lessons(adapter.pipe, examples, settings, about["prompts"])
+            first_step = learn(_training(adapter, taught, about, settings), folder / GENERATOR_NAME, progress)
         adapter.put(read_tensors(folder / GENERATOR_NAME))
         self.folder, self._adapter = folder, adapter
-        losses = read_losses(folder)
-        return GeneratorReport(
-            folder=str(folder),
-            generator_sha256=generator_sha256(folder) or "",
-            parameters=sum(parameter.numel() for _, parameter in adapter.named_parameters()),
-            steps=settings.steps,
-            first_step=first_step,
-            final_loss=sum(losses[-50:]) / len(losses[-50:]),
-            seconds=time.monotonic() - began,
-            loss_curve=str(folder / LOSS_NAME),
-        )
+        return report_training(folder, settings.steps, first_step, began)
 
     def sample(self, wanted: Sequence[Wanted], progress: Progress) -> list[Pixels]:
         """Return one image a wish: `(S, S)` or `(S, S, 3)` uint8.
@@ -151,14 +131,14 @@ class LoraDiffusion:
         copy_generator(self.folder, folder)
 
     @classmethod
-    def load(cls, folder: Path, sampling: SamplingSettings | None = None) -> Self:
-        """Return the finished generator of a folder.
+    def load(cls, folder: Path, sampling: SamplingSettings | None = None, device: Device = "auto") -> Self:
+        """Return the finished generator of a folder, on `device`.
 
         Raises:
             UsageError: there is none, or its pretrained pipeline is gone or another one now.
         """
         about = read_finished(folder)
-        settings = GeneratorSettings(**about["settings"])
+        settings = GeneratorSettings(**about["settings"] | {"device": device})
         where = find_pipeline(settings.lora.pipeline, settings.lora.revision)
         if hash_pipeline(where) != about["pipeline_sha256"]:
             raise UsageError("the pretrained pipeline is not the one that this generator was trained with: bring that one back, or train again")
@@ -224,55 +204,42 @@ def _lessons(pipe: Any, examples: Examples, settings: GeneratorSettings, prompts
     return Lessons(latents, torch.tensor(numbers * len(variants)), torch.tensor([len(prompts), 0])), embedded
 
 
-def _train(adapter: Adapter, taught: tuple[Lessons, Any], about: dict[str, Any], settings: GeneratorSettings, folder: Path, progress: Progress) -> int:
-    """Return the step that this call began with; afterwards the finished generator lies in `folder`."""
+def _training(adapter: Adapter, taught: tuple[Lessons, Any], about: dict[str, Any], settings: GeneratorSettings) -> Training:
+    """Return how the small matrices learn from latents and prompts."""
     import torch
 
-    lessons, prompts = taught
-    average: Tensors = {name: parameter.detach().clone() for name, parameter in adapter.named_parameters()}
+    (lessons, prompts), parts, scaler = taught, settings.accumulation, open_scaler(adapter.pipe.device, settings.precision)
     optimizer = torch.optim.AdamW([parameter for _, parameter in adapter.named_parameters()], lr=settings.learning_rate, weight_decay=0.01)
-    losses, unflipped = restore_checkpoint(folder, about, adapter, average, optimizer), settings.model_copy(update={"flips": ()})
-    first_step, weights = len(losses), class_weights(lessons.codes[:, 1], settings.balance)
-    for step in range(first_step, settings.steps):
+    weights, unflipped = class_weights(lessons.codes[:, 1], settings.balance), settings.model_copy(update={"flips": ()})
+
+    def take_step(step: int) -> float:
         batch = draw_batch(step, lessons, weights, unflipped)
-        losses.append(_step(adapter, optimizer, batch, prompts, learning_rate(step, settings), settings))
-        if losses[-1] != losses[-1]:
-            raise UsageError(f"training the generator diverged at step {step}: lower synthesis.generator.learning_rate, or set precision to fp32")
-        update_average(adapter, average, average_decay(step, settings))
-        if len(losses) % settings.checkpoint_steps == 0 and len(losses) < settings.steps:
-            save_checkpoint(adapter, average, optimizer, about, losses, folder)
-        progress(len(losses), settings.steps, "training the generator")
-    finish_training(average, about, losses, folder / GENERATOR_NAME)
-    return first_step
+        pieces = (_loss(adapter.pipe, share_of(batch, part, parts), prompts, settings.precision) / parts for part in range(parts))
+        return descend(pieces, optimizer, learning_rate(step, settings), scaler=scaler)
 
-
-def _step(adapter: Adapter, optimizer: Any, batch: Batch, prompts: Any, rate: float, settings: GeneratorSettings) -> float:
-    """Take one optimizer step and return its loss."""
-    import torch
-
-    loss = 0.0
-    for part in range(settings.accumulation):
-        piece = _loss(adapter.pipe, share_of(batch, part, settings.accumulation), prompts, settings.precision) / settings.accumulation
-        piece.backward()
-        loss += float(piece.item())
-    torch.nn.utils.clip_grad_norm_([parameter for _, parameter in adapter.named_parameters()], GRADIENT_NORM)
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return loss
+    return Training(
+        what="generator",
+        network=adapter,
+        optimizer=optimizer,
+        take_step=take_step,
+        decay=lambda step: average_decay(step, settings),
+        steps=settings.steps,
+        checkpoint_steps=settings.checkpoint_steps,
+        about=about,
+        rate_key="synthesis.generator.learning_rate",
+        scaler=scaler,
+    )
 
 
 def _loss(pipe: Any, batch: Batch, prompts: Any, precision: str) -> Any:
     """Return the squared error of what the pipeline predicts, noise or v, weighted by min-SNR (Hang et al., 2023)."""
-    import torch
     from diffusers import DDPMScheduler
 
     schedule, device = DDPMScheduler.from_config(pipe.scheduler.config), pipe.device
     clean, noise, timesteps = (values.to(device) for values in batch[:3])
     is_velocity = schedule.config.prediction_type == "v_prediction"
     wanted = schedule.get_velocity(clean, noise, timesteps) if is_velocity else noise
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+    with autocast(device, precision):
         predicted = pipe.unet(schedule.add_noise(clean, noise, timesteps), timesteps, encoder_hidden_states=prompts[batch.codes[:, 0]]).sample
     power = schedule.alphas_cumprod.to(device)[timesteps]
     ratio = power / (1 - power)
@@ -288,7 +255,7 @@ def _denoise(pipe: Any, latents: Any, embedded: Any, sampling: SamplingSettings,
     scheduler = DPMSolverMultistepScheduler.from_config(pipe.scheduler.config, timestep_spacing="trailing")
     scheduler.set_timesteps(sampling.steps)
     for timestep in scheduler.timesteps:
-        with torch.autocast(pipe.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with autocast(pipe.device, precision):
             predicted = pipe.unet(torch.cat([latents, latents]), timestep, encoder_hidden_states=embedded).sample.float()
         wanted, free = predicted.chunk(2)
         latents = scheduler.step(free + sampling.guidance_scale * (wanted - free), timestep, latents).prev_sample

@@ -11,14 +11,14 @@ import math
 from pathlib import Path
 from typing import Any
 
-from curation.errors import UsageError
 from curation.progress import Progress
-from synthesis.checkpoint import Tensors, finish_training, is_same, read_about, read_tensors, restore_checkpoint, save_checkpoint
+from synthesis.checkpoint import is_same, read_about, read_tensors
 from synthesis.latents.autoencoder import Autoencoder, build_autoencoder, check_sides, device_of, flipped_axes, frozen, to_signal
-from synthesis.network import choose_device
+from synthesis.learning import Training, learn
+from synthesis.network import autocast, choose_device
 from synthesis.processes import let_first
 from synthesis.recipe import AutoencoderSettings, GeneratorSettings
-from synthesis.training import AVERAGE_POWER, update_average
+from synthesis.training import AVERAGE_POWER, descend
 
 AUTOENCODER_NAME = "autoencoder.safetensors"
 LARGEST_LOG_VARIANCE = 20.0
@@ -44,7 +44,11 @@ def train_autoencoder(images: Any, settings: AutoencoderSettings, training: Gene
     check_sides(tuple(images.shape[2:]), coder.factor)
     about = _describe(images, settings, training)
     finished = folder / AUTOENCODER_NAME
-    let_first(lambda: _train(coder, images, about, settings, training, folder, progress), lambda: is_same(read_about(finished), about))
+
+    def train() -> None:
+        learn(_training(coder, images, about, settings, training), finished, progress)
+
+    let_first(train, lambda: is_same(read_about(finished), about))
     coder.network.load_state_dict(read_tensors(finished))
     return frozen(coder)
 
@@ -61,26 +65,27 @@ def hash_images(images: Any) -> str:
     return hashlib.sha256(images.contiguous().numpy().tobytes()).hexdigest()
 
 
-def _train(
-    coder: Autoencoder, images: Any, about: dict[str, Any], settings: AutoencoderSettings, training: GeneratorSettings, folder: Path, progress: Progress
-) -> None:
-    """Train, leave the averaged weights in `folder`, drop the checkpoint."""
+def _training(coder: Autoencoder, images: Any, about: dict[str, Any], settings: AutoencoderSettings, training: GeneratorSettings) -> Training:
+    """Return how the autoencoder learns."""
     import torch
 
     network = coder.network.to(choose_device(training)).train()
-    average: Tensors = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=0.0, fused=True)
-    losses = restore_checkpoint(folder, about, network, average, optimizer)
-    for step in range(len(losses), settings.steps):
-        optimizer.param_groups[0]["lr"] = _rate(step, settings)
-        losses.append(_train_step(coder, optimizer, _draw_batch(step, images, settings, training), settings, training.precision))
-        if losses[-1] != losses[-1]:
-            raise UsageError(f"training the autoencoder diverged at step {step}: lower its learning_rate, or set precision to fp32")
-        update_average(network, average, min(LONGEST_AVERAGE, (1 - 1 / (step + 1)) ** AVERAGE_POWER))
-        if len(losses) % training.checkpoint_steps == 0 and len(losses) < settings.steps:
-            save_checkpoint(network, average, optimizer, about, losses, folder)
-        progress(len(losses), settings.steps, "training the autoencoder")
-    finish_training(average, about, losses, folder / AUTOENCODER_NAME)
+
+    def take_step(step: int) -> float:
+        return descend([_loss(coder, _draw_batch(step, images, settings, training), settings, training.precision)], optimizer, _rate(step, settings))
+
+    return Training(
+        what="autoencoder",
+        network=network,
+        optimizer=optimizer,
+        take_step=take_step,
+        decay=lambda step: min(LONGEST_AVERAGE, (1 - 1 / (step + 1)) ** AVERAGE_POWER),
+        steps=settings.steps,
+        checkpoint_steps=training.checkpoint_steps,
+        about=about,
+        rate_key=f"synthesis.generator.{'volume' if images.ndim == 5 else 'latent'}.learning_rate",
+    )
 
 
 def _draw_batch(step: int, images: Any, settings: AutoencoderSettings, training: GeneratorSettings) -> tuple[Any, Any]:
@@ -96,23 +101,18 @@ def _draw_batch(step: int, images: Any, settings: AutoencoderSettings, training:
     return batch, random
 
 
-def _train_step(coder: Autoencoder, optimizer: Any, drawn: tuple[Any, Any], settings: AutoencoderSettings, precision: str) -> float:
-    """Take one optimizer step and return its loss."""
+def _loss(coder: Autoencoder, drawn: tuple[Any, Any], settings: AutoencoderSettings, precision: str) -> Any:
+    """Return the loss of what `_draw_batch` drew."""
     import torch
 
     device, random = device_of(coder), drawn[1]
     batch = drawn[0].to(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+    with autocast(device, precision, overflows=True):
         mean, log_variance = (moment.float() for moment in coder.moments(batch))
         spread = log_variance.clamp(-LARGEST_LOG_VARIANCE, LARGEST_LOG_VARIANCE)
         latents = mean + torch.exp(0.5 * spread) * torch.randn(mean.shape, generator=random).to(device)
         rebuilt = coder.decode(latents).float()
-    loss = reconstruction_loss(rebuilt, batch) + settings.kl_weight * normal_divergence(mean, spread)
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(coder.network.parameters(), 1.0)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return float(loss.item())
+    return reconstruction_loss(rebuilt, batch) + settings.kl_weight * normal_divergence(mean, spread)
 
 
 def _rate(step: int, settings: AutoencoderSettings) -> float:
