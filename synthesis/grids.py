@@ -15,23 +15,28 @@ SHOWN_PX = 96
 """Smaller images are enlarged, every pixel to a square."""
 
 
-def draw_grid(real: Mapping[str, Sequence[Pixels]], made: Mapping[str, Sequence[Pixels]], parents: Mapping[str, Sequence[Pixels]] | None = None) -> Pixels:
-    """Return a picture `(H, W, 3)` uint8: for each class of `made` a row of real images, a white line, the made ones, each below its parent.
+ByClass = Mapping[str, Sequence[Pixels]]
+
+
+def draw_grid(real: ByClass, made: ByClass, parents: ByClass | None = None, nearest: ByClass | None = None) -> Pixels:
+    """Return a picture `(H, W, 3)` uint8: for each class of `made` a row of real images, a white line, then rows of parent, made image, nearest real one.
 
     Args:
         real: images of each class, uint8, gray or RGB; at most one row of each is shown.
         made: the same for candidates; all are shown.
-        parents: of the candidates, in the same order, where they have any.
+        parents: of the candidates, in the same order, where they have any; each stands above its candidate.
+        nearest: the real image that each candidate is most like, in the same order; each stands below its candidate.
     """
-    shapes = [image.shape[:2] for part in (real, made, parents or {}) for label in made for image in part.get(label, [])]
+    shapes = [image.shape[:2] for part in (real, made, parents or {}, nearest or {}) for label in made for image in part.get(label, [])]
     cell = (max(height for height, _ in shapes), max(width for _, width in shapes))
     columns, scale = min(COLUMNS, max(4, WIDTH_PX // cell[1])), max(1, SHOWN_PX // max(cell))
     line, blocks = np.full((2, columns * cell[1], 3), 255, np.uint8), []
+    stacked = [part for part in (parents, made, nearest) if part is not None]
     for label, images in sorted(made.items()):
         blocks += [tile(list(real.get(label, []))[:columns], columns, cell), line]
         for start in range(0, len(images), columns):
-            above = [] if parents is None else [tile(parents[label][start : start + columns], columns, cell)]
-            blocks += [*above, tile(images[start : start + columns], columns, cell), line[: len(above)]]
+            blocks += [tile(part[label][start : start + columns], columns, cell) for part in stacked]
+            blocks += [line[:1]] if len(stacked) > 1 else []
         blocks.append(line.repeat(3, axis=0))
     return np.asarray(np.concatenate(blocks).repeat(scale, axis=0).repeat(scale, axis=1))
 

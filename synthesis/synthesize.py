@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -69,7 +70,7 @@ class SynthesisReport:
         first_step: step that this run began with; equal to `steps` when a finished generator was used again.
         final_loss: mean loss of the last 50 steps.
         loss_curve: CSV.
-        sample_grid: PNG with real images above candidates.
+        sample_grid: PNG with real images above candidates, and below each the train image that it is nearest to.
         strips: PNG of one image of each class on its way from noise.
         seconds_training: of this run.
         seconds_sampling: of this run.
@@ -175,7 +176,7 @@ def _make_candidates(here: _Round, requests: list[Request], embed: Embed, tell: 
     passed = [all(result["passed"] for result in results.values()) for results in screens]
     added = store_candidates(project, train, drawn, screens, origin, set(rows["image_id"]))
     grid = here.folder / f"samples-{first_seed}.png"
-    write_bytes(encode_png(_picture(train, drawn, passed)), grid)
+    write_bytes(encode_png(_picture(train, drawn, screens, passed)), grid)
     write_manifest(pl.concat([rows, added]), project.manifest)
     tell(1, 1, "screening candidates")
     report = SynthesisReport(
@@ -284,7 +285,7 @@ def _write_strips(here: _Round, drawn: Drawn, first_seed: int) -> dict[str, str]
     """Put the way from noise of the first image of each class beside the generator, and return the paths; only the pixel engine can be watched."""
     if here.settings.generator.engine != "pixel":
         return {}
-    trained, strips = load_generator(here.folder), {}
+    trained, strips = load_generator(here.folder, here.settings.generator.device), {}
     first = dict(reversed([*zip(drawn.labels, drawn.wanted, strict=True)]))
     for number, (label, wish) in enumerate(sorted(first.items())):
         path = here.folder / f"strip-{first_seed}-{number}.png"
@@ -293,12 +294,17 @@ def _write_strips(here: _Round, drawn: Drawn, first_seed: int) -> dict[str, str]
     return strips
 
 
-def _picture(train: TrainingSet, drawn: Drawn, passed: list[bool]) -> Pixels:
-    """Return real images above candidates, class by class, changed images below their parents; those that failed a screen are darkened."""
+def _picture(train: TrainingSet, drawn: Drawn, screens: Sequence[dict[str, Any]], passed: Sequence[bool]) -> Pixels:
+    """Return real images above candidates, class by class, these below their parents and above the train image that each is nearest to.
+
+    Those that failed a screen are darkened.
+    """
     made = [image if good else image // 2 for image, good in zip(drawn.images, passed, strict=True)]
     changed = [to_levels(wish.parent, train.channels) for wish in drawn.wanted if wish.parent is not None]
     parents = _of_classes(changed, drawn.labels) if changed else None
-    return draw_grid(_of_classes(train.images, train.labels), _of_classes(made, drawn.labels), parents)
+    known = dict(zip(train.rows["image_id"], train.images, strict=True))
+    nearest = _of_classes([known[results["memorization"]["nearest"]] for results in screens], drawn.labels)
+    return draw_grid(_of_classes(train.images, train.labels), _of_classes(made, drawn.labels), parents, nearest)
 
 
 def _of_classes(images: Sequence[Pixels], labels: Sequence[str]) -> dict[str, list[Pixels]]:

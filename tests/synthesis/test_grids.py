@@ -16,3 +16,13 @@ def test_changed_images_stand_below_their_parents_whatever_their_size() -> None:
     rows = picture[4::8, 48]
     assert [rows[5, 0], rows[10, 0], rows[17, 0], rows[27, 0], rows[32, 0]] == [50, 255, 100, 200, 255]
     assert draw_grid({}, {"b": [np.zeros((256, 256, 3), np.uint8)] * 3}).shape == (256 + 2 + 256 + 6, 8 * 256, 3)
+
+
+def test_the_nearest_real_image_stands_below_each_drawn_one() -> None:
+    """With a thin line below the pair, so that nobody takes the next row for it; with parents, in the middle of three."""
+    made, nearest, parents = ({"a": [np.full((8, 8), gray, np.uint8)] * 2} for gray in (200, 90, 120))
+    picture = draw_grid({"a": [np.full((8, 8), 50, np.uint8)]}, made, nearest=nearest)
+    rows = picture[6::12, 6, 0]
+    assert [rows[at] for at in (4, 8, 14, 22, 26, 27)] == [50, 255, 200, 90, 255, 255]
+    rows = draw_grid({}, made, parents, nearest)[6::12, 6, 0]
+    assert [rows[at] for at in (14, 22, 30)] == [120, 200, 90]

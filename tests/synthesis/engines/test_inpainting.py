@@ -170,7 +170,7 @@ def test_a_round_changes_parents_of_train_as_large_as_they_are_and_replays_them(
     assert report.sample_grid is not None
     picture = cv2.imread(str(project.root / report.sample_grid))
     assert picture is not None
-    assert picture.shape[:2] == (2 * (3 * 40 + 2 + 1 + 6), 2 * 16 * 40)
+    assert picture.shape[:2] == (2 * (4 * 40 + 2 + 1 + 6), 2 * 16 * 40)
 
 
 def test_edits_of_sixteen_bits_stay_sixteen_bits(tmp_path: Path) -> None:
