@@ -116,26 +116,40 @@ def measure_round(train: TrainingSet, held_out: TrainingSet, drawn: Drawn, embed
     return measure_fidelity(sides[0], Side(drawn.images, embed(drawn.images), drawn.labels, owners), sides[1])
 
 
+class _Reference(NamedTuple):
+    """Real train images of a class and what every comparison with them needs: mean and root of `_centred`, and `_reach`."""
+
+    side: Side
+    centred: tuple[Doubles, Doubles]
+    reach: Doubles
+
+
 def _measure_class(train: Side, made: Side, held_out: Side, seed: int) -> ClassFidelity:
     """Return the figures of one class."""
     has_reference = len(held_out.labels) >= LEAST_IMAGES
     compared = min(len(made.labels), len(held_out.labels)) if has_reference else len(made.labels)
     sizes = (len(train.labels), len(made.labels), len(held_out.labels))
-    reference = _measure(train, held_out, compared, seed) if has_reference else Measures()
+    enough = min(compared, len(train.labels)) >= LEAST_IMAGES
+    real = _Reference(train, _centred(train.features), _reach(train.features, NEIGHBOURS)) if enough else None
+    reference = _measure(real, held_out, compared, seed) if has_reference else Measures()
     caution = _caution(len(train.labels), len(held_out.labels), compared, train.features.shape[1])
-    return ClassFidelity(*sizes, compared, _measure(train, made, compared, seed), reference, caution)
+    return ClassFidelity(*sizes, compared, _measure(real, made, compared, seed), reference, caution)
 
 
-def _measure(train: Side, other: Side, compared: int, seed: int) -> Measures:
-    """Return the figures of one set; what needs more images than there are stays None."""
+def _measure(real: _Reference | None, other: Side, compared: int, seed: int) -> Measures:
+    """Return the figures of one set; without a reference, because there are too few images, only their variety."""
+    from scipy.spatial.distance import cdist
+
     similarity = mean_similarity(other.images, other.groups, seed)
-    if min(compared, len(train.labels)) < LEAST_IMAGES:
+    if real is None:
         return Measures(ms_ssim=similarity)
     random = np.random.default_rng(seed)
     chosen = [random.permutation(len(other.labels))[:compared] for _ in range(SUBSETS if compared < len(other.labels) else 1)]
-    fid = float(np.mean([frechet_distance(train.features, other.features[subset]) for subset in chosen]))
-    near = np.mean([neighbourhoods(train.features, other.features[subset]) for subset in chosen], axis=0).round(4).tolist()
-    kid = [_rounded(value) for value in kernel_distance(train, other, seed)]
+    distances = cdist(real.side.features, other.features)
+    fid = float(np.mean([_frechet(real.centred, _centred(other.features[subset])) for subset in chosen]))
+    balls = [_compare_balls(real.reach, distances[:, subset], _reach(other.features[subset], NEIGHBOURS), NEIGHBOURS) for subset in chosen]
+    near = np.mean(balls, axis=0).round(4).tolist()
+    kid = [_rounded(value) for value in kernel_distance(real.side, other, seed)]
     return Measures(round(fid, 4), kid[0], kid[1], kid[2], near[0], near[1], near[2], near[3], similarity)
 
 
@@ -168,7 +182,12 @@ def frechet_distance(one: Floats, other: Floats) -> float:
         one: `(N1, F)`, N1 > 1.
         other: `(N2, F)`, N2 > 1.
     """
-    (mean, root), (other_mean, other_root) = _centred(one), _centred(other)
+    return _frechet(_centred(one), _centred(other))
+
+
+def _frechet(one: tuple[Doubles, Doubles], other: tuple[Doubles, Doubles]) -> float:
+    """Return the Fréchet distance of two sets from mean and root of each."""
+    (mean, root), (other_mean, other_root) = one, other
     shared = np.linalg.svd(root @ other_root.T, compute_uv=False).sum()
     return float(max(0.0, np.sum((mean - other_mean) ** 2) + np.sum(root**2) + np.sum(other_root**2) - 2 * shared))
 
@@ -245,10 +264,13 @@ def neighbourhoods(real: Floats, made: Floats, neighbours: int = NEIGHBOURS) -> 
     """
     from scipy.spatial.distance import cdist
 
-    reach, made_reach = _reach(real, neighbours), _reach(made, neighbours)
-    distances = cdist(real, made)
+    return _compare_balls(_reach(real, neighbours), cdist(real, made), _reach(made, neighbours), neighbours)
+
+
+def _compare_balls(reach: Doubles, distances: Doubles, made_reach: Doubles, neighbours: int) -> tuple[float, float, float, float]:
+    """Return precision, recall, density and coverage from the reach of N real and M made images and their `(N, M)` distances."""
     inside = distances <= reach[:, None]
-    density = inside.sum() / (min(neighbours, len(real) - 1) * len(made))
+    density = inside.sum() / (min(neighbours, len(reach) - 1) * len(made_reach))
     return float(inside.any(0).mean()), float((distances <= made_reach[None, :]).any(1).mean()), float(density), float(inside.any(1).mean())
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,35 @@ class Artefacts:
     spectrum_ratio: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class Traits:
+    """What is measured of N images, each by itself.
+
+    Attributes:
+        numbers: for each of `ARTEFACTS` `(N, K)` numbers; of colours one a channel, else one.
+        powers: `(N, BANDS)` of `radial_power`.
+    """
+
+    numbers: dict[str, Values]
+    powers: Values
+
+    def of(self, rows: Sequence[int]) -> Traits:
+        """Return those of some of the images."""
+        return Traits({name: values[rows] for name, values in self.numbers.items()}, self.powers[rows])
+
+
+def measure_traits(images: Sequence[Pixels]) -> Traits:
+    """Return what is measured of images, all `(H, W)` or all `(H, W, 3)` uint8; at least one."""
+    spectra = [_spectral(image) for image in images]
+    numbers = {
+        "residue": [[residue(image)] for image in images],
+        "checkerboard": [[board] for board, _ in spectra],
+        "border": [[border_step(image)] for image in images],
+        "colour": [np.atleast_1d(image.mean(axis=(0, 1))) for image in images],
+    }
+    return Traits({name: np.array(values, np.float64) for name, values in numbers.items()}, np.array([power for _, power in spectra]))
+
+
 def compare_artefacts(
     real: Sequence[Pixels], synthetic: Sequence[Pixels], real_groups: Sequence[str], synthetic_groups: Sequence[str] | None = None
 ) -> Artefacts:
@@ -45,25 +75,19 @@ def compare_artefacts(
     Every number depends on the size of a pixel: it names a source only when both kinds are as large as each other.
     """
     made = [f"synthetic {place}" for place in range(len(synthetic))] if synthetic_groups is None else list(synthetic_groups)
-    groups, is_made = np.array([*real_groups, *made]), np.repeat([False, True], [len(real), len(synthetic)])
-    measured = _measure([*real, *synthetic])
-    aucs = {name: _turned(values, is_made, groups) for name, values in measured.items()}
-    powers = [np.mean([radial_power(image) for image in images], axis=0) for images in (real, synthetic)]
-    residue = measured["residue"][0]
+    return compare_traits(measure_traits(real), measure_traits(synthetic), real_groups, made)
+
+
+def compare_traits(real: Traits, synthetic: Traits, real_groups: Sequence[str], synthetic_groups: Sequence[str]) -> Artefacts:
+    """Return how synthetic images of a class differ from real ones, from what was measured of each."""
+    sides = (real, synthetic)
+    groups, is_made = np.array([*real_groups, *synthetic_groups]), np.repeat([False, True], [len(side.powers) for side in sides])
+    measured = {name: np.concatenate([side.numbers[name] for side in sides]) for name in ARTEFACTS}
+    aucs = {name: _turned(list(values.T), is_made, groups) for name, values in measured.items()}
+    residue = measured["residue"][:, 0]
     ratio = residue[is_made].mean() / max(residue[~is_made].mean(), 1e-6)
-    spectrum = powers[1] / np.maximum(powers[0], 1e-6)
+    spectrum = synthetic.powers.mean(axis=0) / np.maximum(real.powers.mean(axis=0), 1e-6)
     return Artefacts(aucs, round(float(ratio), 4), tuple(round(float(band), 4) for band in spectrum))
-
-
-def _measure(images: Sequence[Pixels]) -> dict[str, list[Values]]:
-    """Return, for each artefact, one or more `(N,)` numbers."""
-    means = np.array([np.atleast_1d(image.mean(axis=(0, 1))) for image in images], np.float64)
-    return {
-        "residue": [np.array([residue(image) for image in images])],
-        "checkerboard": [np.array([checkerboard(image) for image in images])],
-        "border": [np.array([border_step(image) for image in images])],
-        "colour": [means[:, channel] for channel in range(means.shape[1])],
-    }
 
 
 def _turned(values: list[Values], is_made: npt.NDArray[np.bool_], groups: npt.NDArray[np.str_]) -> Auc:
@@ -94,9 +118,18 @@ def checkerboard(image: Pixels) -> float:
 
     Transposed convolutions and pixel shuffles leave one (Odena et al. 2016).
     """
+    return _spectral(image)[0]
+
+
+def _spectral(image: Pixels) -> tuple[float, Values]:
+    """Return `checkerboard` and `radial_power` of one power spectrum."""
     power, radius = _power(image)
-    peaks = [power[image.shape[0] // 2, 0], power[0, image.shape[1] // 2]]
-    peaks += [power[0, 0]] if image.shape[0] % 2 == 0 == image.shape[1] % 2 else []
+    return _board_of(power, radius), _rings_of(power, radius)
+
+
+def _board_of(power: Values, radius: Values) -> float:
+    peaks = [power[power.shape[0] // 2, 0], power[0, power.shape[1] // 2]]
+    peaks += [power[0, 0]] if power.shape[0] % 2 == 0 == power.shape[1] % 2 else []
     return float(np.log10((max(peaks) + 1e-3) / (np.median(power[radius > 0.75]) + 1e-3)))
 
 
@@ -110,7 +143,10 @@ def border_step(image: Pixels) -> float:
 
 def radial_power(image: Pixels) -> Values:
     """Return the mean power in `(BANDS,)` rings of equal width up to the finest frequency, without the mean; gray levels squared by pixel."""
-    power, radius = _power(image)
+    return _spectral(image)[1]
+
+
+def _rings_of(power: Values, radius: Values) -> Values:
     ring = np.minimum((radius * BANDS).astype(int), BANDS)
     inside = (radius > 0) & (ring < BANDS)
     total = np.bincount(ring[inside], power[inside], minlength=BANDS)
@@ -120,7 +156,13 @@ def radial_power(image: Pixels) -> Values:
 def _power(image: Pixels) -> tuple[Values, Values]:
     """Return the power spectrum of the gray image, its mean taken away and its edges faded, and each frequency's radius (1: period 2 px), both centred."""
     gray = _gray(image)
-    window = np.outer(np.hanning(gray.shape[0] + 2)[1:-1], np.hanning(gray.shape[1] + 2)[1:-1])
-    spectrum = np.fft.fftshift(np.abs(np.fft.fft2((gray - gray.mean()) * window)) ** 2) / gray.size
-    rows, columns = (np.fft.fftshift(np.fft.fftfreq(length)) * 2 for length in gray.shape)
-    return spectrum, np.hypot(rows[:, None], columns[None, :])
+    window, radius = _plane(*gray.shape)
+    return np.fft.fftshift(np.abs(np.fft.fft2((gray - gray.mean()) * window)) ** 2) / gray.size, radius
+
+
+@lru_cache(maxsize=8)
+def _plane(height: int, width: int) -> tuple[Values, Values]:
+    """Return what fades the edges of an image of this size, and the radius of each of its frequencies, `(height, width)`."""
+    window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
+    rows, columns = (np.fft.fftshift(np.fft.fftfreq(length)) * 2 for length in (height, width))
+    return window, np.hypot(rows[:, None], columns[None, :])

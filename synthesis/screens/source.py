@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from curation.pixels import Pixels
-from synthesis.screens.artefacts import ARTEFACTS, Artefacts, compare_artefacts
+from synthesis.screens.artefacts import ARTEFACTS, Artefacts, Traits, compare_artefacts, compare_traits, measure_traits
 from synthesis.screens.distances import Floats
 from synthesis.screens.rates import Rate, pool, rate
 from synthesis.screens.shortcut import Auc, tell_apart
@@ -113,9 +113,11 @@ def measure_source_power(label: str, real: Sample, marked: dict[str, Sample], li
     """
     if not marked or len(set(real.groups)) < LEAST_PATIENTS:
         return None
+    traits = {kind: measure_traits(sample.images) for kind, sample in marked.items()}
+    untouched = measure_traits(real.images)
     halves = [_halve(real.groups, np.random.default_rng([seed, number])) for number in range(REPEATS)]
-    found = {kind: rate(_is_found(real, sample, half, limit) for half in halves) for kind, sample in marked.items()}
-    overall, alarms = pool(found.values()), rate(_is_found(real, real, half, limit) for half in halves)
+    found = {kind: rate(_is_found((real, untouched), (sample, traits[kind]), half, limit) for half in halves) for kind, sample in marked.items()}
+    overall, alarms = pool(found.values()), rate(_is_found((real, untouched), (real, untouched), half, limit) for half in halves)
     rates = {kind: share for kind, share in found.items() if share is not None}
     return SourcePower(label, len(real.images), overall, rates, alarms) if overall is not None and alarms is not None else None
 
@@ -127,11 +129,8 @@ def _halve(groups: Sequence[str], random: np.random.Generator) -> tuple[list[int
     return [at for at, group in enumerate(groups) if group in first], [at for at, group in enumerate(groups) if group not in first]
 
 
-def _is_found(real: Sample, marked: Sample, half: tuple[list[int], list[int]], limit: float) -> bool:
-    one, other = _rows(real, half[0]), _rows(marked, half[1])
-    probe = tell_apart(one.features, other.features, one.groups, other.groups)
-    return bool(_reasons(probe, compare_artefacts(one.images, other.images, one.groups, other.groups), limit))
-
-
-def _rows(sample: Sample, rows: list[int]) -> Sample:
-    return Sample([sample.images[row] for row in rows], sample.features[rows], [sample.groups[row] for row in rows])
+def _is_found(real: tuple[Sample, Traits], marked: tuple[Sample, Traits], half: tuple[list[int], list[int]], limit: float) -> bool:
+    (one, one_traits), (other, other_traits) = real, marked
+    groups, other_groups = ([sample.groups[row] for row in rows] for sample, rows in ((one, half[0]), (other, half[1])))
+    probe = tell_apart(one.features[half[0]], other.features[half[1]], groups, other_groups)
+    return bool(_reasons(probe, compare_traits(one_traits.of(half[0]), other_traits.of(half[1]), groups, other_groups), limit))
