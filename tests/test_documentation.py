@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
+
+from flows.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -48,3 +52,31 @@ def test_the_short_answers_about_synthesis_are_those_of_its_sections() -> None:
         named = "\n".join(sections(page.parent / name if name else page)[anchor] for name, _, anchor in targets)
         for figure in re.findall(r"[+−]?\d*[.,]?\d+", line.split("|")[2]):
             assert figure in named, f"{figure} of: {line}"
+
+
+def defaults(model: type[BaseModel], prefix: str = "") -> dict[str, set[str]]:
+    """Return the defaults of every key of the recipe, by its name alone and by its names from every level, e.g. `least_power` and `release.least_power`."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for name, field in model.model_fields.items():
+        value = field.get_default(call_default_factory=True)
+        found[name].add(str(value).lower())
+        found[prefix + name].add(str(value).lower())
+        for key, values in defaults(type(value), f"{prefix}{name}.").items() if isinstance(value, BaseModel) else ():
+            found[key] |= values
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_default_that_a_page_states_is_the_recipes(page: Path) -> None:
+    """Written as `key` (value): .9 is 0.9. A key of several tables may have the default of any."""
+    known = defaults(Settings)
+    for key, value in re.findall(r"`([a-z_.]+)` \((\.?\d[\d.]*|true|false)\b", page.read_text()):
+        if key in known:
+            assert (f"0{value}" if value.startswith(".") else value) in known[key], key
+
+
+def test_the_page_on_synthesis_states_defaults() -> None:
+    """Else the test above would look at nothing."""
+    text = (ROOT / "docs" / "synthesis.md").read_text()
+    assert "`most_views` (250)" in text
+    assert defaults(Settings)["synthesis.plan.most_views"] == {"250"}
