@@ -6,6 +6,7 @@ import csv
 import hashlib
 import html
 import json
+import os
 import re
 from pathlib import Path
 
@@ -205,3 +206,23 @@ def test_two_writers_of_one_report_do_not_meet(project: Project) -> None:
         pages = [future.result() for future in [threads.submit(write_report, project) for _ in range(4)]]
     assert len(set(pages)) == 1
     assert list((pages[0].parent / pages[0].stem / "evidence").iterdir())
+
+
+@pytest.mark.browser
+def test_on_a_telephone_the_page_is_as_wide_as_the_screen_and_charts_can_be_read(project: Project) -> None:
+    """Links wrap; what is wider scrolls in its own place, with letters of a readable size."""
+    chromium = Path("/usr/bin/chromium")
+    if not chromium.exists():
+        assert os.environ.get("CI", "").lower() != "true"
+        pytest.skip(f"NOT TESTED: there is no {chromium}; `make test` installs it")
+    from playwright.sync_api import sync_playwright
+
+    page_file = write_report(project, "data-v2")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"])
+        page = browser.new_page(viewport={"width": 420, "height": 900})
+        page.goto(page_file.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") == 420
+        heights = page.evaluate("Array.from(document.querySelectorAll('svg.chart text')).map(text => text.getBoundingClientRect().height).filter(Boolean)")
+        browser.close()
+    assert min(heights) > 9
