@@ -21,7 +21,7 @@ from validation.lift.judgement import CONTROLS, Arm, ArmResult, ClassCount, Dose
 from validation.lift.measuring import Floats, draw_resamples, estimate
 from validation.lift.source import measure_source
 from validation.lift.training import REAL, TAUS, Side, Students, train_all, view
-from validation.lift.verdicts import decide, decide_companion, hardest_control
+from validation.lift.verdicts import Reach, decide, decide_companion, hardest_control
 from validation.recipe import LiftSettings
 
 VAL_DRAWS = 200
@@ -227,12 +227,23 @@ def _judge_one(court: Court, side: Side, label: str | None, arms: Sequence[ArmRe
     passed = sum(_passed(counts[name]) for name in own)
     patients = _least_patients(court.benches, "test", own)
     hardest = hardest_control(arms, label)
-    word, reason = decide(hardest, source, costs, passed, patients, court.settings)
+    word, reason = decide(hardest, source, costs, passed, patients, court.settings, _find_reach(court, side, label, hardest))
     lift = hardest.lift if hardest else Estimate(None)
     images = sum(_allowed(court.benches[0], name, configuration.dose) for name in own)
     return Verdict(
         label, word, reason, court.judged, configuration.schedule, configuration.dose, images, hardest.arm if hardest else None, lift, source, False, costs
     )
+
+
+def _find_reach(court: Court, side: Side, label: str | None, hardest: ArmResult | None) -> Reach | None:
+    """Return how far any dose and schedule of the judged arm may reach on test, where the chosen one would be called of no use; nothing is chosen by it."""
+    if hardest is None or hardest.lift.high is None or hardest.lift.high >= court.settings.margin:
+        return None
+    own = court.classes_of(label)
+    rival, patients = court.students.auprc(court.chosen[label][hardest.arm], side, own), _least_patients(court.benches, "test", own)
+    every = [configuration for configuration in court.students.weights if configuration.arm == court.judged]
+    found = [Reach(one.schedule, one.dose, estimate(court.students.auprc(one, side, own) - rival, patients)) for one in every]
+    return max(found, key=lambda reach: LEAST_LOW if reach.lift.high is None else reach.lift.high)
 
 
 def _judge_companion(court: Court, overall: Verdict, count: ClassCount, source: Estimate) -> Verdict:

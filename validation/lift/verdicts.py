@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from validation.lift.judgement import Arm, ArmResult, Cost, Estimate, Verdict, Word
+from validation.lift.judgement import Arm, ArmResult, Cost, Estimate, Schedule, Verdict, Word
 from validation.recipe import LiftSettings
 
 LEAST_TEST_PATIENTS = 6
@@ -28,7 +29,17 @@ def hardest_control(arms: Sequence[ArmResult], label: str | None) -> ArmResult |
     return min(own, key=lambda arm: arm.lift.low if arm.lift.low is not None else 0.0, default=None)
 
 
-def decide(hardest: ArmResult | None, source: Estimate, costs: Sequence[Cost], passed: int, patients: int, settings: LiftSettings) -> tuple[Word, str]:
+class Reach(NamedTuple):
+    """The dose and schedule of the judged arm whose lift over the hardest control may be largest on test, whatever val chose."""
+
+    schedule: Schedule
+    dose: float
+    lift: Estimate
+
+
+def decide(
+    hardest: ArmResult | None, source: Estimate, costs: Sequence[Cost], passed: int, patients: int, settings: LiftSettings, reach: Reach | None = None
+) -> tuple[Word, str]:
     """Return the word and its reason.
 
     Args:
@@ -38,6 +49,7 @@ def decide(hardest: ArmResult | None, source: Estimate, costs: Sequence[Cost], p
         passed: images that the judged arm has.
         patients: test patients of the class.
         settings: of the court.
+        reach: without it the chosen dose and schedule speak for all.
     """
     if not passed:
         return "reject", "No image passed the screens and the experts, so there is nothing that could be released."
@@ -53,7 +65,7 @@ def decide(hardest: ArmResult | None, source: Estimate, costs: Sequence[Cost], p
             f"There are {patients} test patients of the class: too few for an interval, {LEAST_TEST_PATIENTS} are needed. "
             "Collect more, or judge several splits together."
         )
-    word, reason = _weigh(hardest, patients, settings.margin)
+    word, reason = _weigh(hardest, patients, settings.margin, reach)
     if word == "accept" and source.value is None:
         return "inconclusive", f"{reason} But too few images of the class are left to tell whether their source is a shortcut: draw more."
     if word == "accept" and (doubts := [cost for cost in costs if cost.is_suspected]):
@@ -65,12 +77,21 @@ def _list_costs(costs: Sequence[Cost]) -> str:
     return "; ".join(f"{cost.name} {_shown(cost.change, signed=True)}" for cost in costs)
 
 
-def _weigh(hardest: ArmResult, patients: int, margin: float) -> tuple[Word, str]:
-    """Decide by the lift over the hardest control alone."""
+def _weigh(hardest: ArmResult, patients: int, margin: float, reach: Reach | None) -> tuple[Word, str]:
+    """Decide by the lift over the hardest control alone.
+
+    *No use* has to hold at every dose and schedule: where val has few patients, the highest lower end is often that of a schedule that hardly uses the
+    images, and that this one brings nothing says nothing about them.
+    """
     lift, rival = hardest.lift, NAMES[hardest.arm]
     assert lift.value is not None
     assert lift.low is not None
     assert lift.high is not None
+    if lift.high < margin and reach is not None and reach.lift.high is not None and reach.lift.high >= margin:
+        return "inconclusive", (
+            f"Not shown: {_shown(lift, signed=True)} AUPRC against {rival} at the dose and schedule that val chose; "
+            f"{reach.schedule} {reach.dose:g}x could reach {_shown(reach.lift, signed=True)}. More val patients would choose better."
+        )
     if lift.high < margin:
         return "reject", f"No useful lift is possible: {_shown(lift, signed=True)} AUPRC against {rival}; even the upper bound is below {margin:g}."
     if lift.low > 0:

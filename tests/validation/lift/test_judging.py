@@ -103,6 +103,20 @@ def test_a_few_images_of_another_class_go_with_the_batch() -> None:
     assert [verdict.label for verdict in found.verdicts] == ["rare", "common", None]
 
 
+def test_few_val_patients_who_choose_a_schedule_that_does_nothing_do_not_make_images_useless() -> None:
+    """Images that truly help, five val patients: a small dose of `pretrain` ends on real images alone, has the narrowest interval, and is chosen."""
+    cohort, batch = a_planted_cohort("true", apart=1.3)
+    kept = np.ones(len(cohort.labels), bool)
+    kept[np.flatnonzero((cohort.split == "val") & (cohort.labels == "rare"))[10:]] = False
+    few = replace(cohort, features=cohort.features[kept], labels=cohort.labels[kept], patients=cohort.patients[kept], split=cohort.split[kept])
+    verdict = judge(few, batch, few_trainings(doses=(0.2, 4.0), schedules=("mix", "pretrain"), margin=0.02)).of("rare")
+    assert (verdict.schedule, verdict.dose) == ("pretrain", 0.2)
+    assert verdict.lift.high is not None
+    assert verdict.lift.high < 0.02
+    assert verdict.word == "inconclusive"
+    assert "mix 4x could reach" in verdict.reason
+
+
 def test_splits_are_pooled_by_patient() -> None:
     """Two splits show more test images, of the same patients."""
     pair = a_planted_cohort("true", seed=6)
