@@ -24,7 +24,16 @@ raised in a worker process can be pickled back.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """Return ", did you mean 'classes'?" for a word that is nearly one of those known, else an empty text."""
+    by_lower = {name.lower(): name for name in known}
+    found = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    return f", did you mean {by_lower[found[0]]!r}?" if found else ""
 
 
 class CuraloopError(Exception):

@@ -54,7 +54,7 @@ def read_raster(content: bytes, modality: str, patient: str) -> Iterator[Acquire
     """
     family = family_of(modality)
     if family is None:
-        raise ImageError("MODALITY", "the modality is not one that is taken in")
+        raise ImageError("MODALITY", "its modality is no DICOM code of images that are taken in; `values` of the source translates words of the table")
     with _open(content) as image:
         with _decoding():
             pages = _pages_of(image)

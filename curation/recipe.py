@@ -81,6 +81,15 @@ class SourceSettings(Frozen):
     values: dict[str, dict[str, str]] = Field(default_factory=dict, description="record column = {value in the table = value in the record}")
 
     @model_validator(mode="after")
+    def _is_of_a_known_kind(self) -> SourceSettings:
+        from curation.modalities import FAMILIES
+
+        if self.kind in ("raster", "nifti") and self.modality is not None and self.modality not in FAMILIES:
+            known = ", ".join(sorted(FAMILIES))
+            raise ValueError(f"`modality` {self.modality!r} is no DICOM code that is read (X-ray: CR or DX, photograph: XC); known are {known}")
+        return self
+
+    @model_validator(mode="after")
     def _hangs_together(self) -> SourceSettings:
         if self.kind == "dicomweb":
             self._is_reachable()

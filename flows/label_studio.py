@@ -95,7 +95,7 @@ def _spawn(arguments: list[str], environment: dict[str, str], log: Path) -> int:
 def _command(python_env: Path) -> Path:
     command = python_env / "bin" / "label-studio"
     if not command.is_file():
-        raise UsageError(f"no Label Studio in {python_env}; `make demo` installs it there")
+        raise UsageError(f"no Label Studio in {python_env}; `make setup` installs it there")
     return command.absolute()
 
 

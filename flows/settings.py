@@ -10,17 +10,19 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from adaptation.recipe import FinetuneSettings
 from curation.deidentify.options import DeidentifySettings
-from curation.errors import RecipeError, SourceError, UsageError
+from curation.errors import RecipeError, SourceError, UsageError, near
 from curation.recipe import Frozen, GapSettings, HarmonizeSettings, ListenSettings, SourceSettings, SplitSettings
 from synthesis.recipe import SynthesisSettings
 from validation.recipe import LiftSettings, ReleaseSettings, ReviewSettings
+
+PREFIX = "CURALOOP_"
 
 
 class DatasetSettings(Frozen):
@@ -50,7 +52,7 @@ class ServiceSettings(Frozen):
 class Settings(BaseSettings):
     """The whole recipe."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="CURALOOP_", env_nested_delimiter="__")
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix=PREFIX, env_nested_delimiter="__")
 
     dataset: DatasetSettings
     source: tuple[SourceSettings, ...] = ()
@@ -94,13 +96,14 @@ def read_settings(path: Path) -> Settings:
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
         raise RecipeError(path, "syntax", str(error), int(line[1]) if line else None) from error
+    _refuse_unknown_tables()
     _read_fitted(content, path)
     try:
         settings = Settings(**content)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "recipe"
-        variable = "CURALOOP_" + "__".join(map(str, first["loc"])).upper()
+        variable = PREFIX + "__".join(map(str, first["loc"])).upper()
         if variable in os.environ:
             raise RecipeError(Path("the environment"), variable, _sentence(first)) from error
         raise RecipeError(path, key, _sentence(first), find_line(text, first["loc"])) from error
@@ -127,9 +130,29 @@ def _read_fitted(content: dict[str, Any], path: Path) -> None:
 
 def _sentence(error: Any) -> str:
     if error["type"] == "extra_forbidden":
-        return "no such key"
+        return "no such key" + near(str(error["loc"][-1]), _keys_beside(error["loc"]))
     given = f" (found {error['input']!r})" if isinstance(error["input"], str | int | float | bool) else ""
     return str(error["msg"]).removeprefix("Value error, ") + given
+
+
+def _keys_beside(location: tuple[str | int, ...]) -> list[str]:
+    """Return the keys that the table of a wrong key may have; none where the table is no settings of ours."""
+    model: Any = Settings
+    for part in location[:-1]:
+        if isinstance(part, str):
+            kind = model.model_fields[part].annotation if part in model.model_fields else None
+            model = next((one for one in (kind, *get_args(kind)) if hasattr(one, "model_fields")), None)
+        if model is None:
+            return []
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _refuse_unknown_tables() -> None:
+    """Refuse variables like `CURALOOP_REVEW__BUDGET`, which would otherwise change nothing and say nothing."""
+    for variable in os.environ:
+        table, separator, _ = variable.removeprefix(PREFIX).lower().partition("__")
+        if variable.startswith(PREFIX) and separator and table not in Settings.model_fields:
+            raise RecipeError(Path("the environment"), variable, f"the recipe has no table {table!r}{near(table, [*Settings.model_fields])}")
 
 
 def _refuse_same_names(settings: Settings, path: Path, text: str) -> None:

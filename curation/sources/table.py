@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from curation.errors import SourceError
+from curation.errors import SourceError, near
 from curation.pseudonyms import pseudonym, shift_date
 from curation.recipe import SourceSettings
 
@@ -110,7 +110,7 @@ def read_table(source: SourceSettings) -> Table:
     used = {name: column for name, column in wanted.items() if column is not None}
     for name, column in {"key": source.key, **used}.items():
         if column not in frame.columns:
-            raise _wrong(source, _recipe_key(source, name), f"the table has no column {column!r}")
+            raise _wrong(source, _recipe_key(source, name), f"the table has no column {column!r}{near(column, frame.columns)}")
     for name in source.columns:
         _refuse_reserved(source, name)
     rows = frame.with_row_index("line", offset=2).select(

@@ -175,3 +175,31 @@ def test_a_recipe_without_the_new_keys_has_the_same_hash(tmp_path: Path) -> None
     assert hash_of(pacs.format("a")) == hash_of(pacs.format("b") + '\ntoken_env = "T"') != hash_of(pacs.format("a") + '\nmodality = "CT"')
     dumped = read_settings(recipe).model_dump(mode="json")["source"][0]
     assert not {"from_date", "to_date", "description", "user_env"} & set(dumped)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[split]", "[splits]", "splits: no such key, did you mean 'split'?"),
+        ("steps = 10", "step = 10", "synthesis.generator.step: no such key, did you mean 'steps'?"),
+        ('label = "dx"', 'labels = "dx"', "source.0.labels: no such key, did you mean 'label'?"),
+        ("steps = 10", "wavelets = 10", "synthesis.generator.wavelets: no such key"),
+        ('modality = "XC"', 'modality = "XRAY"', "'XRAY' is no DICOM code that is read (X-ray: CR or DX, photograph: XC)"),
+    ],
+)
+def test_what_is_nearly_right_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
+    """A misspelt key gets the key that was meant, and a word that is no modality the codes."""
+    assert old in GOOD
+    with pytest.raises(RecipeError) as caught:
+        read_settings(a_recipe(tmp_path, GOOD.replace(old, new)))
+    assert said in str(caught.value)
+    assert ("did you mean" in str(caught.value)) == ("did you mean" in said)
+
+
+def test_a_variable_of_no_table_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would change nothing and say nothing; variables that are no keys of the recipe are left alone."""
+    monkeypatch.setenv("CURALOOP_KEY_FILE", str(tmp_path / "key"))
+    assert read_settings(a_recipe(tmp_path)).review.budget == 100
+    monkeypatch.setenv("CURALOOP_REVEW__BUDGET", "20")
+    with pytest.raises(RecipeError, match="the recipe has no table 'revew', did you mean 'review'"):
+        read_settings(a_recipe(tmp_path))
