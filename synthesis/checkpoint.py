@@ -74,24 +74,23 @@ def pack_state(network: Any, average: Tensors, optimizer: Any) -> Tensors:
     packed: Tensors = {f"average/{name}": tensor for name, tensor in average.items()}
     for name, parameter in network.named_parameters():
         packed[f"weights/{name}"] = parameter
-        if parameter.requires_grad:
-            moments = optimizer.state[parameter]
+        if moments := optimizer.state.get(parameter):
             packed |= {f"first/{name}": moments["exp_avg"], f"second/{name}": moments["exp_avg_sq"]}
     return packed
 
 
-def unpack_state(packed: Tensors, step: int, network: Any, average: Tensors, optimizer: Any) -> None:
-    """Put back, in place, what `pack_state` returned after `step` steps."""
+def unpack_state(packed: Tensors, step: float, network: Any, average: Tensors, optimizer: Any) -> None:
+    """Put back, in place, what `pack_state` returned after the optimizer took `step` steps."""
     import torch
 
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             parameter.copy_(packed[f"weights/{name}"])
             average[name].copy_(packed[f"average/{name}"])
-            if not parameter.requires_grad:
+            if f"first/{name}" not in packed:
                 continue
             optimizer.state[parameter] = {
-                "step": torch.tensor(float(step), device=parameter.device),
+                "step": torch.tensor(step, dtype=torch.float32, device=parameter.device),
                 "exp_avg": torch.empty_like(parameter).copy_(packed[f"first/{name}"]),
                 "exp_avg_sq": torch.empty_like(parameter).copy_(packed[f"second/{name}"]),
             }
@@ -102,18 +101,22 @@ def is_same(found: dict[str, Any] | None, about: dict[str, Any]) -> bool:
     return found is not None and all(found.get(key) == value for key, value in about.items())
 
 
-def save_checkpoint(network: Any, average: Tensors, optimizer: Any, about: dict[str, Any], losses: list[float], folder: Path) -> None:
-    """Write what training goes on from, after as many steps as there are losses."""
-    write_tensors(pack_state(network, average, optimizer), about | {"losses": losses}, folder / CHECKPOINT_NAME)
+def save_checkpoint(network: Any, average: Tensors, optimizer: Any, about: dict[str, Any], losses: list[float], folder: Path, scaler: Any = None) -> None:
+    """Write what training goes on from, after as many steps as there are losses; of these a scaler of float16 gradients may have skipped some."""
+    taken = max((float(moments["step"]) for moments in optimizer.state.values()), default=0.0)
+    more = {"losses": losses, "optimizer_steps": taken, "scaler": None if scaler is None else scaler.state_dict()}
+    write_tensors(pack_state(network, average, optimizer), about | more, folder / CHECKPOINT_NAME)
 
 
-def restore_checkpoint(folder: Path, about: dict[str, Any], network: Any, average: Tensors, optimizer: Any) -> list[float]:
+def restore_checkpoint(folder: Path, about: dict[str, Any], network: Any, average: Tensors, optimizer: Any, scaler: Any = None) -> list[float]:
     """Put the checkpoint in `folder` back, in place, if it is one of this training, and return the losses until then."""
     found = read_about(folder / CHECKPOINT_NAME)
     if found is None or not is_same(found, about):
         return []
     losses: list[float] = found["losses"]
-    unpack_state(read_tensors(folder / CHECKPOINT_NAME), len(losses), network, average, optimizer)
+    unpack_state(read_tensors(folder / CHECKPOINT_NAME), found.get("optimizer_steps", len(losses)), network, average, optimizer)
+    if scaler is not None and found.get("scaler"):
+        scaler.load_state_dict(found["scaler"])
     return losses
 
 

@@ -18,6 +18,10 @@ from synthesis.recipe import GeneratorSettings
 
 TRAIN_TIMESTEPS = 1000
 SCHEDULE: dict[str, Any] = {"num_train_timesteps": TRAIN_TIMESTEPS, "beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction"}
+TOO_LARGE = (
+    "the GPU has too little free memory: compute a batch in more parts (synthesis.generator.accumulation), or lower synthesis.generator.batch_size, of an "
+    "autoencoder synthesis.generator.latent.batch_size or volume.batch_size, or take a smaller size_px or synthesis.plan.preset"
+)
 
 
 def build_network(channels: int, table_rows: int, settings: GeneratorSettings, size_px: int | None = None, context_channels: int = 0) -> Any:
@@ -77,28 +81,71 @@ def check_levels(settings: GeneratorSettings) -> None:
 
 
 def choose_device(settings: GeneratorSettings) -> Any:
-    """Return the torch device that the recipe asks for; with several processes, this one's GPU.
+    """Return the torch device that the recipe asks for; with several processes, this one's GPU. `accelerate launch --cpu` makes `auto` a CPU.
 
     Raises:
-        UsageError: the recipe asks for a GPU and there is none.
+        UsageError: the recipe asks for a GPU and there is none, or more processes were started than there are GPUs.
     """
     import torch
 
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("synthesis.generator.device is cuda and torch finds no GPU: set it to auto or cpu")
-    if settings.device == "cpu" or not torch.cuda.is_available():
+    on_cpu = settings.device == "cpu" or (settings.device == "auto" and os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("true", "1", "yes"))
+    if on_cpu or not torch.cuda.is_available():
         return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    number, gpus = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if number >= gpus:
+        raise UsageError(
+            f"process {number + 1} of this machine has no GPU of its own, torch finds {gpus}: start as many with accelerate launch --num_processes {gpus}"
+        )
+    return torch.device("cuda", number)
+
+
+def number_type(device: Any, precision: str, *, overflows: bool = False) -> Any:
+    """Return the torch type that networks compute in: what the recipe asks for, but float16 where a GPU must imitate bfloat16 (before Ampere).
+
+    Args:
+        device: of torch.
+        precision: `bf16`, `fp16` or `fp32`.
+        overflows: a network that leaves the range of float16, as many autoencoders do, computes in float32 instead of it.
+    """
+    import torch
+
+    if precision == "fp32":
+        return torch.float32
+    is_imitated = device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
+    if precision == "bf16" and not is_imitated:
+        return torch.bfloat16
+    return torch.float32 if overflows else torch.float16
+
+
+def autocast(device: Any, precision: str, *, overflows: bool = False) -> Any:
+    """Return a block in which networks compute in `number_type`."""
+    import torch
+
+    number = number_type(device, precision, overflows=overflows)
+    is_short = number != torch.float32
+    return torch.autocast(device.type, number if is_short else torch.bfloat16, enabled=is_short)
 
 
 @contextmanager
 def torch_threads(threads: int) -> Iterator[None]:
-    """Let torch use so many threads while the block runs: two on busy cores were five times slower than one, and the number changes a generator's bits."""
+    """Let torch use so many threads while the block runs: two on busy cores were five times slower than one, and the number changes a generator's bits.
+
+    On a GPU only convolutions that repeat their bits are used.
+
+    Raises:
+        UsageError: the GPU's memory is too small for what the block does.
+    """
     import torch
 
-    before = torch.get_num_threads()
+    before, repeats = torch.get_num_threads(), torch.backends.cudnn.deterministic
     torch.set_num_threads(threads)
+    torch.backends.cudnn.deterministic = True
     try:
         yield
+    except torch.OutOfMemoryError as error:
+        raise UsageError(TOO_LARGE) from error
     finally:
         torch.set_num_threads(before)
+        torch.backends.cudnn.deterministic = repeats

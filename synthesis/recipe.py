@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from curation.recipe import Frozen
 
+Device = Literal["auto", "cpu", "cuda"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -95,14 +96,16 @@ class GeneratorSettings(Frozen):
         default=("horizontal",),
         description="what keeps a train image plausible; dermoscopy: both; left out: none but for colour, because a mirrored chest has its heart on the right",
     )
-    precision: Literal["bf16", "fp32"] = Field(default="bf16", description="bf16 is faster only where the processor has it")
+    precision: Literal["bf16", "fp16", "fp32"] = Field(
+        default="bf16", description="bf16 is faster only where the processor has it; a GPU without it (before Ampere) takes fp16 in its place"
+    )
     label_drop: Share = Field(default=0.1, description="share of labels dropped for classifier-free guidance")
     noise_offset: float = Field(default=0.0, ge=0, le=1, description="strength of noise that is the same in all of an image; 0.05 against a wrong mean colour")
     layout: Literal["channels_first", "channels_last"] = Field(
         default="channels_first", description="of tensors in memory; which is faster depends on processor and network: `curaloop synthesize --plan` measures"
     )
     accumulation: int = Field(default=1, ge=1, description="parts that a batch is computed in, one after the other; more parts need less memory")
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto: a GPU when there is one")
+    device: Device = Field(default="auto", description="auto: a CUDA GPU when there is one, else the CPU, as on a Mac")
     checkpoint_steps: int = Field(default=100, ge=1, description="steps between checkpoints; training goes on from the last one")
     preview_steps: int = Field(default=0, ge=0, description="steps between grids of samples, kept beside the loss curve; 0: none")
     base: Path | None = Field(default=None, description="folder of a generator to start from: its network is kept, its tables of conditions grow")

@@ -22,7 +22,7 @@ from synthesis.engines.loading import load_engine
 from synthesis.finishing import finish
 from synthesis.generator import generator_sha256
 from synthesis.network import torch_threads
-from synthesis.recipe import GeneratorSettings, SamplingSettings
+from synthesis.recipe import Device, GeneratorSettings, SamplingSettings
 from synthesis.volumes import as_picture
 
 
@@ -66,10 +66,11 @@ def replay(project: Project, image_id: str, progress: Progress | None = None) ->
     asked.pop("task", None)
     threads = int(recorded.get("threads", "1"))
     with torch_threads(threads):
-        engine = load_engine(folder, SamplingSettings(steps=row["steps"], guidance_scale=row["guidance_scale"]))
+        device: Device = "cpu" if recorded.get("device") == "cpu" else "auto"
+        engine = load_engine(folder, SamplingSettings(steps=row["steps"], guidance_scale=row["guidance_scale"]), device)
         wish = _with_parent(project, rows, row, Wanted(asked, row["seed"]), engine)
         image = engine.sample([wish], progress or silent)[0]
-        here = describe_machine(GeneratorSettings())
+        here = describe_machine(GeneratorSettings(device=device))
     if finish(image, row["value_unit"], row["spacing_mm"]).sha256 != row["pixels_sha256"]:
         raise UsageError(_explain(recorded, here))
     picture = folder / f"replay-{image_id}.png"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from synthesis.network import SCHEDULE
+from synthesis.network import SCHEDULE, autocast
 from synthesis.recipe import SamplingSettings
 
 # The CPU's kernels round differently for different batch sizes (measured: up to 3e-6 in float32, .016 in bfloat16), so the
@@ -41,7 +41,7 @@ def draw_images(
         seeds: one an image.
         shape: channels, height, width; of latents of volumes channels, depth, height, width.
         settings: steps and guidance.
-        precision: `bf16` or `fp32`.
+        precision: `bf16`, `fp16` or `fp32`.
         context: `(N, E, H, W)` float32 that the network is shown beside the noisy image.
         bounded: the images lie in [-1, 1]; not so latents.
     """
@@ -85,7 +85,7 @@ def denoise(
         codes: `(B, K)` int64.
         nulls: `(K,)` int64.
         settings: steps and guidance.
-        precision: `bf16` or `fp32`.
+        precision: `bf16`, `fp16` or `fp32`.
         context: `(B, E, H, W)`, or None.
         bounded: the images lie in [-1, 1], so every estimate of them is kept there (dynamic thresholding; not for latents).
         watch: shown the images after each step.
@@ -102,7 +102,7 @@ def denoise(
     for timestep in scheduler.timesteps:
         twice = torch.cat([images, images])
         seen = twice if shown is None else torch.cat([twice, shown], dim=1)
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with autocast(device, precision):
             wanted, free = network(seen, timestep, both).sample.float().chunk(2)
         images = scheduler.step(free + settings.guidance_scale * (wanted - free), timestep, images).prev_sample
         if watch is not None:

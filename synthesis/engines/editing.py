@@ -20,7 +20,7 @@ from synthesis.conditions import Vocabulary
 from synthesis.engines.engine import Condition, Wanted
 from synthesis.engines.masks import Mask, make_mask, resize_mask, soften
 from synthesis.generator import Trained
-from synthesis.network import SCHEDULE
+from synthesis.network import SCHEDULE, autocast
 from synthesis.recipe import EditSettings, SamplingSettings
 from synthesis.sampling import seed_noise
 from synthesis.training_set import gray_range, make_square, middle_square, shrink_square, to_levels
@@ -49,12 +49,10 @@ class Denoiser(NamedTuple):
 
 def open_denoiser(trained: Trained) -> Denoiser:
     """Return the network of a finished pixel generator, as `synthesis.generator.load_generator` gives it."""
-    import torch
-
     device = next(trained.network.parameters()).device
 
     def predict(noisy: Any, timestep: Any, codes: Any) -> Any:
-        with torch.autocast(device.type, torch.bfloat16, enabled=trained.settings.precision == "bf16"):
+        with autocast(device, trained.settings.precision):
             return trained.network(noisy.to(device), timestep, codes.to(device)).sample.float().cpu()
 
     return Denoiser(predict, trained.vocabulary, trained.about["channels"], trained.settings.size_px)

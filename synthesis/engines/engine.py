@@ -15,7 +15,7 @@ from curation.errors import UsageError
 from curation.pixels import Pixels
 from curation.progress import Progress
 from synthesis.checkpoint import GENERATOR_NAME
-from synthesis.recipe import SamplingSettings
+from synthesis.recipe import Device, SamplingSettings
 
 NOTHING_LEARNED = "this generator has learned nothing yet: fit it or load a finished one"
 
@@ -111,8 +111,8 @@ class Engine(Protocol):
         ...
 
     @classmethod
-    def load(cls, folder: Path, sampling: SamplingSettings | None = None) -> Engine:
-        """Return the finished generator of a folder, to draw with `sampling` (default: the recipe's defaults).
+    def load(cls, folder: Path, sampling: SamplingSettings | None = None, device: Device = "auto") -> Engine:
+        """Return the finished generator of a folder, to draw with `sampling` (default: the recipe's defaults) on `device`.
 
         Raises:
             UsageError: there is none.

@@ -75,7 +75,7 @@ class LatentDiffusion(PixelDiffusion):
     def _open_space(self, images: Any, folder: Path, progress: Progress) -> LatentSpace:
         """Return the base's space, which its network knows, or that of an autoencoder trained or read for these images."""
         if self.settings.base is not None:
-            base = load_generator(self.settings.base)
+            base = load_generator(self.settings.base, "cpu")
             if SPACE not in base.about:
                 raise UsageError("synthesis.generator.base was not made by this engine: name a generator of the same engine")
             return restore_space(base.about[SPACE], base.frozen)

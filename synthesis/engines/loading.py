@@ -9,7 +9,7 @@ from curation.errors import UsageError
 from synthesis.checkpoint import read_finished
 from synthesis.engines.engine import Engine
 from synthesis.network import check_levels
-from synthesis.recipe import SamplingSettings, SynthesisSettings
+from synthesis.recipe import Device, SamplingSettings, SynthesisSettings
 
 ENGINES = {
     "pixel": ("synthesis.engines.pixel", "PixelDiffusion"),
@@ -37,8 +37,8 @@ def open_engine(settings: SynthesisSettings) -> Engine:
     return engine
 
 
-def load_engine(folder: Path, sampling: SamplingSettings | None = None) -> Engine:
-    """Return the finished generator of a folder, to draw with `sampling` (default: the recipe's defaults).
+def load_engine(folder: Path, sampling: SamplingSettings | None = None, device: Device = "auto") -> Engine:
+    """Return the finished generator of a folder, to draw with `sampling` (default: the recipe's defaults) on `device`.
 
     Raises:
         UsageError: the folder holds no finished generator, or one of an engine that is not known here.
@@ -46,4 +46,4 @@ def load_engine(folder: Path, sampling: SamplingSettings | None = None) -> Engin
     name = read_finished(folder).get("engine", "pixel")
     if name not in ENGINES:
         raise UsageError(f"this generator was made by the engine {name!r}, which this version does not have: update curaloop")
-    return _engine_class(name).load(folder, sampling)
+    return _engine_class(name).load(folder, sampling, device)

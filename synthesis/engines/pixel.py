@@ -15,7 +15,7 @@ from synthesis.conditions import Vocabulary, read_vocabulary
 from synthesis.engines.engine import NOTHING_LEARNED, Condition, Examples, GeneratorReport, Wanted, check_squares, copy_generator
 from synthesis.generator import Course, Trained, load_generator, read_base, train_generator
 from synthesis.grids import tile
-from synthesis.recipe import GeneratorSettings, SamplingSettings
+from synthesis.recipe import Device, GeneratorSettings, SamplingSettings
 from synthesis.sampling import draw_images, to_bytes
 from synthesis.training import Lessons
 
@@ -49,7 +49,7 @@ class PixelDiffusion:
     def _train(self, course: Course, folder: Path, progress: Progress) -> GeneratorReport:
         """Train, and draw from the finished generator from now on."""
         report = train_generator(course, folder, progress)
-        self._hold(folder, load_generator(folder))
+        self._hold(folder, load_generator(folder, self.settings.device))
         return report
 
     def make_course(self, examples: Examples) -> Course:
@@ -112,13 +112,13 @@ class PixelDiffusion:
         copy_generator(self.folder, folder)
 
     @classmethod
-    def load(cls, folder: Path, sampling: SamplingSettings | None = None) -> Self:
-        """Return the finished generator of a folder.
+    def load(cls, folder: Path, sampling: SamplingSettings | None = None, device: Device = "auto") -> Self:
+        """Return the finished generator of a folder, on `device`.
 
         Raises:
             UsageError: there is none.
         """
-        trained = load_generator(folder)
+        trained = load_generator(folder, device)
         engine = cls(trained.settings, sampling or SamplingSettings())
         engine._hold(folder, trained)
         return engine

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from curation.errors import UsageError
 from curation.hub import fetch_model
 from synthesis.checkpoint import Tensors
+from synthesis.network import autocast
 from synthesis.recipe import AutoencoderSettings, GeneratorSettings
 
 ENCODED_IMAGES = 8
@@ -203,7 +204,7 @@ def _by_chunk(coder: Autoencoder, function: Callable[[Any], Any], tensors: Any, 
     import torch
 
     device, made = device_of(coder), []
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+    with torch.inference_mode(), autocast(device, precision, overflows=True):
         for chunk in tensors.split(ENCODED_IMAGES):
             filled = torch.cat([chunk, chunk[-1:].expand(ENCODED_IMAGES - len(chunk), *chunk.shape[1:])])
             made.append(function(filled.to(device))[: len(chunk)].float().cpu())

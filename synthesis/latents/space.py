@@ -15,6 +15,8 @@ from curation.progress import Progress
 from synthesis.checkpoint import Tensors, read_about, read_tensors, write_tensors
 from synthesis.latents.autoencoder import Autoencoder, decode_latents, describe_autoencoder, encode_means, flipped_axes, rebuild_autoencoder
 from synthesis.latents.training import hash_images
+from synthesis.network import choose_device
+from synthesis.processes import let_first
 from synthesis.recipe import AutoencoderSettings, GeneratorSettings
 
 LATENTS_NAME = "latents.safetensors"
@@ -29,7 +31,7 @@ class LatentSpace(NamedTuple):
         mean: `(L,)` float32, of the latents of the train images.
         deviation: the same for the standard deviation.
         config: plain JSON values that say which network it is.
-        precision: `bf16` or `fp32`.
+        precision: `bf16`, `fp16` or `fp32`.
     """
 
     coder: Autoencoder
@@ -107,9 +109,10 @@ def latents_of(space: LatentSpace, images: Any, training: GeneratorSettings, fol
 
 
 def _stored_means(coder: Autoencoder, images: Any, training: GeneratorSettings, folder: Path, progress: Progress) -> Any:
-    """Return the means of the posterior of all flips of the images, from `folder` when they lie there."""
+    """Return the means of the posterior of all flips of the images, from `folder` when they lie there; of several processes the first one computes them."""
     import torch
 
+    coder.network.to(choose_device(training))
     weights = torch.cat([tensor.flatten().float().cpu() for _, tensor in sorted(coder.network.state_dict().items())])
     about = {
         "images_sha256": hash_images(images),
@@ -117,9 +120,12 @@ def _stored_means(coder: Autoencoder, images: Any, training: GeneratorSettings, 
         **training.model_dump(mode="json", include={"flips", "precision"}),
     }
     path = folder / LATENTS_NAME
-    if read_about(path) != about:
+
+    def encode() -> None:
         progress(0, 1, "encoding train images")
         means = torch.cat([encode_means(coder, variant, training.precision) for variant in flipped_variants(images, training)])
         write_tensors({"means": means}, about, path)
         progress(1, 1, "encoding train images")
+
+    let_first(encode, lambda: read_about(path) == about)
     return read_tensors(path)["means"]

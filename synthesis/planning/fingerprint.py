@@ -10,6 +10,8 @@ from pathlib import Path
 
 import polars as pl
 
+from synthesis.recipe import Device
+
 GIB = 2**30
 MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Where Linux says what a container may take."""
@@ -71,14 +73,15 @@ def fingerprint_rows(rows: pl.DataFrame, task: str) -> DataFingerprint:
     )
 
 
-def look_at_machine() -> Machine:
-    """Return what this process may use now."""
+def look_at_machine(device: Device = "auto") -> Machine:
+    """Return what this process may use now; on the device `cpu` no GPU."""
     import psutil
     import torch
 
     limits = [int(text) for path in MEMORY_LIMITS if path.exists() and (text := path.read_text().strip()).isdigit()]
     memory = min([psutil.virtual_memory().total, *limits])
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    cards = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
+    number = 0 if device == "cpu" else torch.cuda.device_count()
+    cards = [torch.cuda.get_device_properties(card) for card in range(number)]
     smallest = min((card.total_memory for card in cards), default=0)
     return Machine(platform.machine(), cores, round(memory / GIB, 1), tuple(card.name for card in cards), round(smallest / GIB, 1))

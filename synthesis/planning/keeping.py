@@ -51,7 +51,7 @@ def plan_synthesis(
     row_conditions(usable, settings.generator.conditions)
     if settings.generator.base is not None:
         read_base(project.root / settings.generator.base)
-    machine = look_at_machine()
+    machine = look_at_machine(settings.generator.device)
     path = plan_path(project.models, usable, settings, machine, threads)
     plan = read_plan(path)
     if plan is None:

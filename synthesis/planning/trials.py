@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
 from curation.progress import silent
 from synthesis.engines.engine import Engine, Examples, Wanted
 from synthesis.engines.loading import open_engine
-from synthesis.network import torch_threads
+from synthesis.network import choose_device, torch_threads
 from synthesis.planning.fingerprint import GIB
 from synthesis.recipe import GeneratorSettings, SamplingSettings, SynthesisSettings
 
@@ -64,7 +65,7 @@ def time_training(generator: GeneratorSettings, channels: int, classes: tuple[st
 
     short = _shortened(generator, steps + 1)
     examples = _noise_examples(short, channels, classes)
-    with torch_threads(threads), TemporaryDirectory() as folder, _peak_of_process() as peak:
+    with torch_threads(threads), TemporaryDirectory() as folder, _peak_of_process(choose_device(short)) as peak:
         _open(short).fit(examples, Path(folder), note)
     walls, cpus = np.diff(np.array(marks["training the generator"]), axis=0).T.tolist()
     packing = np.diff(np.array(marks.get("training the autoencoder", [])), axis=0)
@@ -117,18 +118,19 @@ def _noise_examples(generator: GeneratorSettings, channels: int, classes: tuple[
 
 
 @contextmanager
-def _peak_of_process() -> Iterator[list[float]]:
-    """Yield a list that holds the peak of memory in GiB after the block: of the GPU when there is one, else of this process; empty where unknown."""
+def _peak_of_process(device: Any) -> Iterator[list[float]]:
+    """Yield a list that holds the peak of memory in GiB after the block: of the GPU where it computes on one, else of this process; empty where unknown."""
     import torch
 
     peak: list[float] = []
-    on_gpu = torch.cuda.is_available()
+    on_gpu = device.type == "cuda"
     if on_gpu:
-        torch.cuda.reset_peak_memory_stats()
+        torch.cuda.init()
+        torch.cuda.reset_peak_memory_stats(device)
     elif RESET.exists():
         RESET.write_text("5")
     yield peak
     if on_gpu:
-        peak.append(torch.cuda.max_memory_allocated() / GIB)
+        peak.append(torch.cuda.max_memory_allocated(device) / GIB)
     elif STATUS.exists() and (found := re.search(r"VmHWM:\s+(\d+) kB", STATUS.read_text())):
         peak.append(int(found[1]) / 2**20)
