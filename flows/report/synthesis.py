@@ -17,8 +17,10 @@ from flows.report.screens import describe_screens
 if TYPE_CHECKING:
     from flows.report.material import Material
 
-STOPPED = {"near-copies": "memorization", "copies not ruled out": "power", "wrong class": "class_agreement", "source": "shortcut", "junk": "reward"}
+STOPPED = {"near-copies": "memorization", "unproven": "power", "wrong class": "class_agreement", "source": "shortcut", "junk": "reward"}
 """What a column counts, by the screen that was failed."""
+SELDOM = ("unproven", "source", "junk")
+"""Left out of the table where they count nothing."""
 NUMBERS = ("drawn", *STOPPED, "shown", "accepted", "rejected", "copies found")
 FIGURES = ("fid", "kid", "kid_low", "kid_high", "precision", "recall", "density", "coverage", "ms_ssim")
 FIGURE_NAMES = {"fid": "FID", "kid": "KID", "kid_low": "from", "kid_high": "to", "ms_ssim": "MS-SSIM"}
@@ -35,6 +37,8 @@ def describe_synthesis(material: Material, evidence: Evidence, files: dict[str, 
     fidelity = list_fidelity(newest)
     measured = [name for name in fidelity.columns if fidelity[name].dtype == pl.Float64]
     files["fidelity"] = evidence.add_table("fidelity", fidelity, "fidelity and variety of the newest round of each task, beside held-out real images")
+    counts = count_candidates(found)
+    counts = counts.drop(name for name in SELDOM if not counts[name].sum())
     return (
         describe_rewards(newest)
         | describe_screens(newest)
@@ -45,8 +49,8 @@ def describe_synthesis(material: Material, evidence: Evidence, files: dict[str, 
             "fidelity_names": FIGURE_NAMES,
             "grids": [grid for one in newest for grid in read_grids(one)],
             "strips": [strip for one in newest for strip in read_strips(one)],
-            "candidates": count_candidates(found),
-            "candidate_numbers": list(NUMBERS),
+            "candidates": counts,
+            "candidate_numbers": [name for name in NUMBERS if name in counts.columns],
             "distance_charts": [(task, label, draw_distances(found.filter(task=task, label=label))) for task, label in heads],
         }
     )
