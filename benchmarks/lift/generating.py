@@ -227,7 +227,7 @@ def choose_parents(pictures: Pictures, cut: Cut, wishes: Sequence[str], study: S
 def _edit(engine: PixelDiffusion, wishes: Sequence[str], pictures: Pictures, cut: Cut, study: Study, tell: Tell) -> Made:
     """Return counterfactual edits of common-class train images, at the size of the images."""
     assert engine.folder is not None
-    denoiser, parents = open_denoiser(load_generator(engine.folder)), choose_parents(pictures, cut, wishes, study)
+    denoiser, parents = open_denoiser(load_generator(engine.folder, engine.settings.device)), choose_parents(pictures, cut, wishes, study)
     shown = pictures.at(parents, study.full_px)
     own: list[Condition] = [{"label": str(label)} for label in pictures.labels[parents]]
     wanted = [
