@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.errors import ServiceError
-from flows.events import PrefectAccess
+from flows.events import PrefectAccess, send
 
 WORK_POOL = "curaloop"
 PREFERRED_PORT = 4200
@@ -70,12 +70,8 @@ def start_prefect(home: Path, logs: Path) -> RunningPrefect:
         ServiceError: the server does not come up.
     """
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    port = free_port(PREFERRED_PORT)
-    access = PrefectAccess(f"http://127.0.0.1:{port}/api", f"curaloop:{secrets.token_urlsafe(18)}")
-    environment = client_environment(access, home) | {"PREFECT_SERVER_API_AUTH_STRING": access.auth_string}
-    server = _spawn(["server", "start", "--host", "127.0.0.1", "--port", str(port)], environment, home, logs / "prefect-server.log")
+    port, access, server = _start_server(home, logs / "prefect-server.log", PREFERRED_PORT)
     try:
-        _wait(access, server, logs / "prefect-server.log")
         create_work_pool(access)
         arguments = ["worker", "start", "--pool", WORK_POOL, "--type", "process", "--name", f"curaloop-{port}"]
         worker = _spawn(arguments, client_environment(access, home), home, logs / "prefect-worker.log")
@@ -83,6 +79,22 @@ def start_prefect(home: Path, logs: Path) -> RunningPrefect:
         stop_process(server)
         raise
     return RunningPrefect(f"http://127.0.0.1:{port}", access.auth_string, server, worker)
+
+
+def _start_server(home: Path, log: Path, preferred: int) -> tuple[int, PrefectAccess, Started]:
+    """Start the server and return when it answers; when somebody takes its port before it does, on any other port."""
+    port = free_port(preferred)
+    access = PrefectAccess(f"http://127.0.0.1:{port}/api", f"curaloop:{secrets.token_urlsafe(18)}")
+    environment = client_environment(access, home) | {"PREFECT_SERVER_API_AUTH_STRING": access.auth_string}
+    server = _spawn(["server", "start", "--host", "127.0.0.1", "--port", str(port)], environment, home, log)
+    try:
+        _wait(access, server, log)
+    except BaseException as error:
+        stop_process(server)
+        if preferred and isinstance(error, ServiceError) and free_port(port) != port:
+            return _start_server(home, log, 0)
+        raise
+    return port, access, server
 
 
 def client_environment(access: PrefectAccess, home: Path) -> dict[str, str]:
@@ -138,9 +150,8 @@ def request(access: PrefectAccess, method: str, path: str, body: Any = None, all
     """
     import httpx
 
-    user, _, password = access.auth_string.partition(":")
     try:
-        answer = httpx.request(method, f"{access.api_url}{path}", json=body, auth=(user, password) if user else None, timeout=30)
+        answer = send(access, method, path, body)
     except httpx.HTTPError as error:
         raise ServiceError("Prefect", access.api_url, f"does not answer ({type(error).__name__}); is `curaloop up` done?") from error
     if not answer.is_success and answer.status_code not in allowed:

@@ -13,6 +13,8 @@ from curation.errors import ServiceError
 from flows.events import PrefectAccess, announce_release, slug_of
 
 received: list[tuple[str, str, list[dict[str, object]]]] = []
+busy: list[int] = []
+"""How often the server says that it is busy before it takes anything."""
 
 
 class Listener(BaseHTTPRequestHandler):
@@ -21,6 +23,11 @@ class Listener(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Answer as Prefect does."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if busy:
+            busy.pop()
+            self.send_response(503)
+            self.end_headers()
+            return
         received.append((self.path, self.headers.get("Authorization", ""), body))
         self.send_response(204 if self.headers.get("Authorization") else 401)
         self.end_headers()
@@ -50,6 +57,13 @@ def test_the_event_names_the_dataset_and_nothing_but_the_version(address: str) -
     assert event["event"] == "curaloop.dataset.released"
     assert event["resource"] == {"prefect.resource.id": "curaloop.dataset.skin-lesions-a", "prefect.resource.name": "Skin Lesions (A)"}
     assert event["payload"] == {"version": "data-v3"}
+
+
+def test_a_busy_server_is_asked_again(address: str) -> None:
+    """Prefect answers 503 while another one writes into its SQLite file; the event arrives once."""
+    busy.extend((1, 2))
+    announce_release(PrefectAccess(address, "curaloop:secret"), "data-v3", "lesions")
+    assert (busy, len(received)) == ([], 1)
 
 
 def test_a_refusal_says_that_the_version_is_out_and_what_to_do(address: str) -> None:

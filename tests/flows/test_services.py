@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ import pytest
 from curation.errors import ServiceError, UsageError
 from curation.project import Project
 from curation.versions import list_versions
+from flows import prefect_server
 from flows.deployments import deploy, render_deployments
 from flows.events import PrefectAccess
 from flows.prefect_server import Started, is_alive, request, stop_process
@@ -33,6 +35,39 @@ def a_process(code: str) -> tuple[subprocess.Popen[str], Started]:
     assert process.stdout
     process.stdout.readline()
     return process, Started(process.pid, psutil.Process(process.pid).create_time())
+
+
+SERVER = """
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Answer(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(204)
+        self.end_headers()
+
+HTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
+"""
+
+
+def test_a_port_that_is_taken_while_the_server_starts_is_left_to_who_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was free when it was looked at; the server, a small one in the place of Prefect, is started again on another port."""
+
+    def spawn(arguments: list[str], *_: object) -> Started:
+        process = subprocess.Popen([sys.executable, "-c", SERVER, arguments[-1]], stderr=subprocess.DEVNULL)
+        process.returncode = 0
+        return Started(process.pid, psutil.Process(process.pid).create_time())
+
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        taken, look = stranger.getsockname()[1], prefect_server.free_port
+        looks = iter([taken])
+        monkeypatch.setattr(prefect_server, "free_port", lambda preferred: next(looks, None) or look(preferred))
+        monkeypatch.setattr(prefect_server, "_spawn", spawn)
+        port, access, server = prefect_server._start_server(tmp_path, tmp_path / "log", taken)
+        assert port != taken
+        assert access.api_url == f"http://127.0.0.1:{port}/api"
+        assert stop_process(server)
 
 
 def test_a_process_that_ignores_sigterm_is_killed_with_its_children() -> None:
