@@ -19,7 +19,7 @@ from synthesis.screens.memorization import Power, fit_memorization, measure_powe
 from synthesis.screens.planting import COPY_KINDS, plant_artefacts, plant_copies
 from synthesis.screens.rates import Rate, pool
 from synthesis.screens.source import LEAST_PATIENTS, Sample, Shortcut, SourcePower, judge_source, measure_source_power
-from synthesis.screens.swap import source_of, swap_source
+from synthesis.screens.swap import Classifiers, source_of, swap_source
 from synthesis.training_set import TrainingSet
 
 Embed = Callable[[list[Pixels]], Floats]
@@ -203,10 +203,10 @@ def _judge_sources(train: Shown, held_out: Shown, drawn: Shown, seen: _Embedded,
     known, unseen, made = (
         source_of(features, part.labels, part.groups) for part, features in ((train, seen.train), (held_out, seen.held_out), (drawn, seen.drawn))
     )
-    told = {}
+    told, fitted = {}, Classifiers(known, made)
     for label in sorted(set(drawn.labels)):
         real, others, own = (_of_class(*pair, label) for pair in ((train, seen.train), (held_out, seen.held_out), (drawn, seen.drawn)))
-        told[label] = judge_source(label, real, own, others, swap_source(known, unseen, made, label), settings.shortcut_auc)
+        told[label] = judge_source(label, real, own, others, swap_source(known, unseen, made, label, fitted=fitted), settings.shortcut_auc)
     return told
 
 

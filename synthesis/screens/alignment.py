@@ -21,6 +21,8 @@ TURNS_DEGREES = (-10.0, -5.0, 5.0, 10.0)
 MOST_MOVED_PX = 2
 TURNED_WORTH = 0.95
 """A turned template is the smallest and there are most of them, so it matches by chance more often: its correlation counts a little less."""
+FLAT = 1e-6
+"""A square of a smaller length shows nothing."""
 LEAST_SHARE = 0.3
 """A mix holds at least this share of either image; with less it is a copy, which the other distances see."""
 
@@ -31,17 +33,28 @@ def symmetries(image: Any) -> list[Any]:
     return [np.ascontiguousarray(each) for one in turned for each in (one, one[:, ::-1])]
 
 
-def nearest_part(band: Floats, references: Floats) -> tuple[float, int]:
+def part_lengths(references: Floats) -> dict[int, Floats]:
+    """Return, by side of a template, `(K, P)`: the length of each square of that size in each of `(K, 32, 32)` references."""
+    found = {}
+    for size in (MIDDLE_PX, *PART_PX, TURNED_PX):
+        squares = _windows(references, size)
+        found[size] = np.sqrt(np.einsum("kpqij,kpqij->kpq", squares, squares)).reshape(len(references), -1)
+    return found
+
+
+def nearest_part(band: Floats, references: Floats, lengths: dict[int, Floats]) -> tuple[float, int]:
     """Return 1 - the best normalised correlation of a template of the image with a place in a reference, and the position of that reference.
 
     Args:
         band: `(32, 32)` of the image.
         references: `(K, 32, 32)`.
+        lengths: of `part_lengths` of them.
     """
     best = np.full(len(references), -1.0, np.float32)
     for size, (templates, worth) in _templates(band).items():
-        scores = worth * _windows(references, size) @ templates.T
-        best = np.maximum(best, scores.reshape(len(references), -1).max(axis=1))
+        products = _windows(references, size).reshape(-1, size * size) @ templates.T
+        scores = products.reshape(*lengths[size].shape, -1).max(axis=2) / np.maximum(lengths[size], FLAT)
+        best = np.maximum(best, worth * scores.max(axis=1))
     return float(1 - best.max()), int(best.argmax())
 
 
@@ -65,18 +78,18 @@ def _middle(image: Floats, size: int) -> Floats:
 
 
 def _windows(references: Floats, size: int) -> Floats:
-    """Return the squares of a size in every reference, `(K · P, size · size)` of unit length; of turned ones those in the middle."""
+    """Return the squares of a size in every reference, a view `(K, Y, X, size, size)`; of turned ones those in the middle."""
     places = np.lib.stride_tricks.sliding_window_view(references, (len(references), size, size))[0]
     spare = max(0, (places.shape[0] - 1) // 2 - MOST_MOVED_PX) if size == TURNED_PX else 0
-    near = places[spare : places.shape[0] - spare, spare : places.shape[1] - spare]
-    return _unit(near.transpose(2, 0, 1, 3, 4).reshape(-1, size, size))
+    near: Floats = places[spare : places.shape[0] - spare, spare : places.shape[1] - spare].transpose(2, 0, 1, 3, 4)
+    return near
 
 
 def _unit(squares: Any) -> Floats:
     """Return squares as rows of unit length; a flat one stays (nearly) zero."""
     rows = np.asarray(squares, np.float32).reshape(len(squares), -1)
     lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-    return np.asarray(rows / np.maximum(lengths, 1e-6)[:, None], np.float32)
+    return np.asarray(rows / np.maximum(lengths, FLAT)[:, None], np.float32)
 
 
 def nearest_blend(band: Floats, references: Floats) -> tuple[float, int]:

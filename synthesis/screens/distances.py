@@ -9,14 +9,14 @@ Every image is compared at 32 × 32 px; one that is not square is squeezed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from curation.pixels import Pixels
-from synthesis.screens.alignment import nearest_blend, nearest_part, symmetries
+from synthesis.screens.alignment import nearest_blend, nearest_part, part_lengths, symmetries
 
 Floats = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
@@ -34,13 +34,17 @@ class References:
     Attributes:
         features: `(N, F)` unit vectors.
         pixels: `(N, P)` of `standardise`.
+        squares: `(N,)`, squared lengths of `pixels`.
         details: `(N, 32, 32)` of `detail`.
+        lengths: of `part_lengths` of the details.
         groups: patient of each.
     """
 
     features: Floats
     pixels: Floats
+    squares: Floats
     details: Floats
+    lengths: dict[int, Floats]
     groups: npt.NDArray[np.str_]
 
 
@@ -59,7 +63,8 @@ class Closeness:
 
 def prepare(images: Sequence[Pixels], features: Floats, groups: Sequence[str]) -> References:
     """Return the train images as references."""
-    return References(unit(features), np.stack([standardise(image) for image in images]), np.stack([detail(image) for image in images]), np.asarray(groups))
+    pixels, details = np.stack([standardise(image) for image in images]), np.stack([detail(image) for image in images])
+    return References(unit(features), pixels, (pixels**2).sum(axis=1), details, part_lengths(details), np.asarray(groups))
 
 
 def unit(features: Floats) -> Floats:
@@ -120,38 +125,39 @@ def measure(images: Sequence[Pixels], features: Floats, references: References, 
 
 def _measure_chunk(images: Sequence[Pixels], features: Floats, references: References, own: Flags | None) -> Closeness:
     """Return the closeness of a few images; `own` is `(M, N)`, true where a reference is forbidden."""
-    details = [detail(image) for image in images]
+    details, pixels = [detail(image) for image in images], [standardise(image) for image in images]
     by_feature = 1 - features @ references.features.T
-    by_pixel = _least([[standardise(variant) for variant in symmetries(image)] for image in images], references.pixels, _rms)
-    by_detail = _least([[variant.reshape(-1) for variant in symmetries(band)] for band in details], references.details.reshape(-1, COMPARED_PX**2), _cosine)
+    by_pixel = _rms(pixels, references)
+    by_detail = 1 - _most_alike(details, references.details.reshape(-1, COMPARED_PX**2))
     for table in (by_feature, by_pixel, by_detail):
         if own is not None:
             table[own] = np.inf
-    found = [_of_one(details[row], references.details, (by_feature[row], by_pixel[row], by_detail[row])) for row in range(len(images))]
+    found = [_of_one(details[row], references, (by_feature[row], by_pixel[row], by_detail[row])) for row in range(len(images))]
     return Closeness(np.array([[distance for distance, _ in one] for one in found], np.float32), np.array([[at for _, at in one] for one in found], np.int64))
 
 
-def _of_one(band: Floats, details: Floats, tables: tuple[Floats, Floats, Floats]) -> list[tuple[float, int]]:
+def _of_one(band: Floats, references: References, tables: tuple[Floats, Floats, Floats]) -> list[tuple[float, int]]:
     """Return distance and position of the nearest reference by each of `DISTANCES`; `tables` are the distances to all by feature, pixels and detail."""
     whole = [(float(table.min()), int(table.argmin())) for table in tables[:2]]
     ranked = {int(at) for table in tables for at in np.argsort(table, kind="stable")[:LISTED] if np.isfinite(table[at])}
     listed = np.array(sorted(ranked), np.int64)
     if not len(listed):
         return [*whole, (float("inf"), 0), (float("inf"), 0)]
-    searched = (nearest_part(band, details[listed]), nearest_blend(band, details[listed]))
+    near = references.details[listed]
+    lengths = {size: values[listed] for size, values in references.lengths.items()}
+    searched = (nearest_part(band, near, lengths), nearest_blend(band, near))
     return [*whole, *((distance, int(listed[at])) for distance, at in searched)]
 
 
-def _least(variants: list[list[Floats]], references: Floats, distance: Callable[[Floats, Floats], Floats]) -> Floats:
-    """Return `(M, N)`: the distance of the nearest variant of each image to each reference."""
-    tables = [distance(np.stack(alike), references) for alike in zip(*variants, strict=True)]
-    return np.asarray(np.minimum.reduce(tables), dtype=np.float32)
+def _rms(pixels: list[Floats], references: References) -> Floats:
+    """Return `(M, N)`: the RMS difference of the nearest symmetry of each standardised image to each reference."""
+    squares = np.array([(image**2).sum() for image in pixels], np.float32)
+    alike = _most_alike([image.reshape(COMPARED_PX, COMPARED_PX, -1) for image in pixels], references.pixels)
+    squares = squares[:, None] + references.squares[None, :] - 2 * alike
+    return np.asarray(np.sqrt(np.maximum(squares, 0) / references.pixels.shape[1]), dtype=np.float32)
 
 
-def _rms(queries: Floats, references: Floats) -> Floats:
-    squares = (queries**2).sum(axis=1)[:, None] + (references**2).sum(axis=1)[None, :] - 2 * queries @ references.T
-    return np.asarray(np.sqrt(np.maximum(squares, 0) / references.shape[1]), dtype=np.float32)
-
-
-def _cosine(queries: Floats, references: Floats) -> Floats:
-    return np.asarray(1 - queries @ references.T, dtype=np.float32)
+def _most_alike(images: list[Floats], references: Floats) -> Floats:
+    """Return `(M, N)`: the largest inner product of a symmetry of each of M images, `(32, 32)` or `(32, 32, C)`, with each of N references, `(N, P)`."""
+    variants = np.stack([each.reshape(-1) for image in images for each in symmetries(image)])
+    return np.asarray((variants @ references.T).reshape(len(images), -1, len(references)).max(axis=1), dtype=np.float32)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,31 @@ def source_of(features: Floats, labels: Sequence[str], groups: Sequence[str]) ->
     return Source(np.asarray(features, np.float32), np.asarray(labels, np.str_), np.asarray(groups, np.str_))
 
 
-def swap_source(train: Source, unseen: Source, synthetic: Source, label: str, seed: int = 0) -> Swap | None:
+@dataclass
+class Classifiers:
+    """The two that are compared, each fitted when it is first asked for: they are the same for every class of a batch.
+
+    Attributes:
+        train: real train images.
+        synthetic: all synthetic images of the batch.
+    """
+
+    train: Source
+    synthetic: Source
+
+    @cached_property
+    def alone(self) -> Any:
+        """The one that saw real images only."""
+        return _fit(self.train.features, self.train.labels)
+
+    @cached_property
+    def added(self) -> Any:
+        """The one that saw both."""
+        parts = (self.train, self.synthetic)
+        return _fit(np.concatenate([part.features for part in parts]), np.concatenate([part.labels for part in parts]))
+
+
+def swap_source(train: Source, unseen: Source, synthetic: Source, label: str, seed: int = 0, fitted: Classifiers | None = None) -> Swap | None:
     """Return what the source of a class's synthetic images does to real images of other classes.
 
     Args:
@@ -80,6 +105,7 @@ def swap_source(train: Source, unseen: Source, synthetic: Source, label: str, se
         synthetic: all synthetic images of the batch, of whatever classes.
         label: class whose synthetic images say what the source looks like.
         seed: of the bootstrap.
+        fitted: of the same train and synthetic images, where several classes are asked about.
 
     Returns:
         None when there are fewer than 8 unseen images of other classes, or no image of the class on either side.
@@ -88,9 +114,8 @@ def swap_source(train: Source, unseen: Source, synthetic: Source, label: str, se
     if others.sum() < LEAST_IMAGES or not own.any() or not made.any() or own.all():
         return None
     moved = unseen.features[others] + (synthetic.features[made].mean(axis=0) - train.features[own].mean(axis=0))
-    alone = _fit(train.features, train.labels)
-    added = _fit(np.concatenate([train.features, synthetic.features]), np.concatenate([train.labels, synthetic.labels]))
-    called = [(model.predict(x) == label).astype(float) for model in (added, alone) for x in (unseen.features[others], moved)]
+    fitted = fitted or Classifiers(train, synthetic)
+    called = [(model.predict(x) == label).astype(float) for model in (fitted.added, fitted.alone) for x in (unseen.features[others], moved)]
     effects = called[1] - called[0]
     weights = resample_patients(unseen.groups[others], DRAWS, seed)
     low, high = interval((weights * effects).sum(axis=1) / weights.sum(axis=1)) or (-1.0, 1.0)
