@@ -186,7 +186,7 @@ def _draw_control(pen: Pen, panel: Panel, place: int, name: str) -> None:
         points.append((x, y))
         if lift["low"] is not None:
             pen.line([(x, panel.up(lift["low"])), (x, panel.up(lift["high"]))], COLOURS[place])
-        pen.dot(x, y, 2.5, COLOURS[place], is_ring=is_empty(row))
+        pen.dot(x, y, 3.5 if is_empty(row) else 2.5, COLOURS[place], is_ring=is_empty(row))
         if name == row["best_control"]:
             pen.dot(x, y, 5, COLOURS[place], is_ring=True)
     if len(points) > 1:

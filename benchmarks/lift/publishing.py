@@ -173,7 +173,7 @@ def _explanations() -> list[str]:
         "for it. `moved`: features of common-class train images plus the difference of the class means: what perfect edits would bring. `chosen`: common-class",
         "train images as they are that the readers take for the rare class: what their choice brings without synthesis. Readers are simulated",
         "(`readers.py`). CPU-min: base and one fine-tune, at this run's mean time an image and step (minutes of a GPU if one",
-        "was used). Passed and accepted: of the drawn images, the least of all cuts.",
+        "was used). Passed and accepted: of the drawn images, the least of all cuts, so *no image passed* may be true of one cut only.",
     ]
 
 

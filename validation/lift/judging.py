@@ -18,6 +18,7 @@ from validation.lift.arms import Bench, Configuration, count_added, distinct_dos
 from validation.lift.cohort import Batch, Cohort
 from validation.lift.costs import measure_costs
 from validation.lift.judgement import CONTROLS, Arm, ArmResult, ClassCount, DosePoint, Estimate, Judgement, Verdict
+from validation.lift.leaks import share_leaked
 from validation.lift.measuring import Floats, draw_resamples, estimate
 from validation.lift.source import measure_source
 from validation.lift.training import REAL, TAUS, Side, Students, train_all, view
@@ -226,8 +227,8 @@ def _judge_one(court: Court, side: Side, label: str | None, arms: Sequence[ArmRe
     costs = measure_costs(court.students, side, court.benches, configuration, own, court.settings)
     passed = sum(_passed(counts[name]) for name in own)
     patients = _least_patients(court.benches, "test", own)
-    hardest = hardest_control(arms, label)
-    word, reason = decide(hardest, source, costs, passed, patients, court.settings, _find_reach(court, side, label, hardest))
+    hardest, leaked = hardest_control(arms, label), max(share_leaked(court.benches, name) for name in own)
+    word, reason = decide(hardest, source, costs, passed, patients, court.settings, reach=_find_reach(court, side, label, hardest), leaked=leaked)
     lift = hardest.lift if hardest else Estimate(None)
     images = sum(_allowed(court.benches[0], name, configuration.dose) for name in own)
     return Verdict(
@@ -249,7 +250,7 @@ def _find_reach(court: Court, side: Side, label: str | None, hardest: ArmResult 
 def _judge_companion(court: Court, overall: Verdict, count: ClassCount, source: Estimate) -> Verdict:
     """Return the verdict on a class of which the batch holds too little for a dose."""
     label = count.label
-    word, reason = decide(None, source, (), _passed(count), count.test_patients, court.settings)
+    word, reason = decide(None, source, (), _passed(count), count.test_patients, court.settings, leaked=share_leaked(court.benches, label))
     own = replace(overall, label=label, word=word, reason=reason, source_auc=source, images=_allowed(court.benches[0], label, overall.dose))
     word, reason = decide_companion(overall, label, own)
     return replace(own, word=word, reason=reason, is_companion=True, lift=Estimate(None), best_control=None, costs=())

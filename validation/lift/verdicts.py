@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from validation.lift.judgement import Arm, ArmResult, Cost, Estimate, Schedule, Verdict, Word
+from validation.lift.leaks import LEAST_SHARE
 from validation.recipe import LiftSettings
 
 LEAST_TEST_PATIENTS = 6
@@ -38,7 +39,15 @@ class Reach(NamedTuple):
 
 
 def decide(
-    hardest: ArmResult | None, source: Estimate, costs: Sequence[Cost], passed: int, patients: int, settings: LiftSettings, reach: Reach | None = None
+    hardest: ArmResult | None,
+    source: Estimate,
+    costs: Sequence[Cost],
+    passed: int,
+    patients: int,
+    settings: LiftSettings,
+    *,
+    reach: Reach | None = None,
+    leaked: float = 0.0,
 ) -> tuple[Word, str]:
     """Return the word and its reason.
 
@@ -50,9 +59,15 @@ def decide(
         patients: test patients of the class.
         settings: of the court.
         reach: without it the chosen dose and schedule speak for all.
+        leaked: of `share_leaked`.
     """
     if not passed:
         return "reject", "No image passed the screens and the experts, so there is nothing that could be released."
+    if leaked >= LEAST_SHARE:
+        return "reject", (
+            f"Leak: {leaked:.0%} of the images are almost equal to a real image of val or test, which no generator may know. "
+            "Find out what it learned from; no figure here is fair."
+        )
     if source.value is not None and source.value >= settings.source_auc:
         return "reject", (
             f"Shortcut: real and synthetic images are told apart with an area under the ROC curve of {_shown(source)}, "

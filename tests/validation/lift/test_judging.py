@@ -43,6 +43,20 @@ def test_a_shortcut_is_rejected_and_called_one() -> None:
     assert verdict.reason.startswith("Shortcut")
 
 
+@pytest.mark.parametrize("side", ["val", "test"])
+def test_images_of_val_or_test_patients_are_a_leak_whatever_they_would_bring(side: str) -> None:
+    """Handed in as they are, or changed a little; unseen images of other patients are none, and a single near-duplicate of many is none."""
+    cohort, batch = a_planted_cohort("true", seed=3)
+    own = cohort.features[(cohort.labels == "rare") & (cohort.split == side)]
+    changed = own + np.random.default_rng(0).normal(0, 0.05, own.shape)
+    for leaked in (own, changed):
+        verdict = judge(cohort, a_batch(leaked), few_trainings(doses=(1.0,), seeds=1)).of("rare")
+        assert verdict.word == "reject"
+        assert verdict.reason.startswith("Leak: 100% of the images are almost equal to a real image of val or test")
+    once = a_batch(np.concatenate([batch.features, own[:1]]))
+    assert "Leak" not in judge(cohort, once, few_trainings(doses=(1.0,), seeds=1)).of("rare").reason
+
+
 def test_the_same_batch_is_judged_the_same_way() -> None:
     """Everything is seeded."""
     one, two = (judge(*a_planted_cohort("true"), few_trainings()) for _ in range(2))

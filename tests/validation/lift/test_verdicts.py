@@ -36,7 +36,7 @@ def test_the_lift_over_the_hardest_control_decides(low: float, high: float, word
 @pytest.mark.parametrize(("high", "word"), [(0.008, "reject"), (0.09, "inconclusive")])
 def test_no_use_has_to_hold_at_every_dose_and_schedule(high: float, word: Word) -> None:
     """What val chose may hardly use the images; what another dose could reach is named."""
-    found, reason = decide(an_arm(-0.004, 0.004), CLEAN, (), 20, 100, LiftSettings(), Reach("mix", 2.0, Estimate(0.005, -0.07, high)))
+    found, reason = decide(an_arm(-0.004, 0.004), CLEAN, (), 20, 100, LiftSettings(), reach=Reach("mix", 2.0, Estimate(0.005, -0.07, high)))
     assert found == word
     assert ("mix 2x could reach +0.005 [-0.070, +0.090]" in reason) == (word == "inconclusive")
 
