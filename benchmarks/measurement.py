@@ -31,15 +31,17 @@ class Measurement:
         return self.value >= self.target if self.at_least else self.value <= self.target
 
 
-def publish(title: str, measured: Sequence[Measurement], name: str) -> int:
-    """Print the table, write `results/<name>-<time>.json`, and return the exit code: 1 when a target is missed."""
+RESULTS = Path(__file__).parent / "results"
+
+
+def publish(title: str, measured: Sequence[Measurement], name: str, folder: Path = RESULTS) -> int:
+    """Print the table, write `<name>-<time>.json` into the folder, and return the exit code: 1 when a target is missed."""
     from rich.console import Console
 
     from flows.console import table
 
     rows = [(m.name, round(m.value, 3), m.unit, f"{'>=' if m.at_least else '<='} {m.target}", "met" if m.is_met else "MISSED", m.detail) for m in measured]
     Console(width=200).print(table(title, rows, "what", "value", "unit", "target", "", "detail"))
-    folder = Path(__file__).parent / "results"
     folder.mkdir(exist_ok=True)
     now = datetime.now(UTC)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
