@@ -72,6 +72,17 @@ def set_up(cohort: Cohort, batch: Batch, classes: tuple[str, ...], settings: Lif
     return Bench(cohort, batch, projection, scale, pool, classes, np.arange(len(train), after), np.arange(after, len(features)))
 
 
+def count_patients(benches: Sequence[Bench], side: str, label: str, subgroup: tuple[str, str] | None = None) -> int:
+    """Return how many patients of a class one side has over all splits; with `subgroup`, a column and its value, those in it."""
+    found: set[str] = set()
+    for cohort in (bench.cohort for bench in benches):
+        own = (cohort.split == side) & (cohort.labels == label)
+        if subgroup is not None:
+            own &= cohort.subgroups[subgroup[0]] == subgroup[1]
+        found |= set(cohort.patients[own].tolist())
+    return len(found)
+
+
 def count_added(bench: Bench, dose: float) -> dict[int, int]:
     """Return how many images of each class a dose adds: dose x real train images, and never more than the batch holds.
 

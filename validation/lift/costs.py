@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from adaptation.metrics import LEAST_PATIENTS
-from validation.lift.arms import Bench, Configuration
+from validation.lift.arms import Bench, Configuration, count_patients
 from validation.lift.judgement import Cost, CostKind
 from validation.lift.measuring import Floats, bound, estimate
 from validation.lift.training import REAL, Side, Students
@@ -32,16 +32,16 @@ def measure_costs(
         labels: the judged classes.
         settings: of the court.
     """
-    others = [name for name in students.classes if name not in labels and _count_patients(benches, name, None, "") >= LEAST_PATIENTS]
+    others = [name for name in students.classes if name not in labels and count_patients(benches, "test", name) >= LEAST_PATIENTS]
     found: list[tuple[CostKind, str, Floats, int]] = []
     for name in others:
         change = students.auprc(configuration, side, (name,)) - students.auprc(REAL, side, (name,))
-        found.append(("class", name, change, _count_patients(benches, name, None, "")))
+        found.append(("class", name, change, count_patients(benches, "test", name)))
     found.append(("calibration", "ECE", students.calibration_error(configuration, side) - students.calibration_error(REAL, side), LEAST_PATIENTS))
     for column, value in _subgroups(benches, labels):
         rows = [bench.cohort.subgroups[column][bench.cohort.on("test")] == value for bench in benches]
         change = students.auprc(configuration, side, labels, rows) - students.auprc(REAL, side, labels, rows)
-        patients = min(_count_patients(benches, name, column, value) for name in labels)
+        patients = min(count_patients(benches, "test", name, (column, value)) for name in labels)
         found.append(("subgroup", f"{column}={value}", change, patients))
     return tuple(_cost(kind, name, change, patients, len(found), settings.margin) for kind, name, change, patients in found)
 
@@ -57,15 +57,4 @@ def _subgroups(benches: Sequence[Bench], labels: Sequence[str]) -> list[tuple[st
     """Return the subgroups that have enough test patients of each judged class."""
     columns = set.intersection(*(set(bench.cohort.subgroups) for bench in benches))
     pairs = sorted({(column, value) for bench in benches for column in columns for value in np.unique(bench.cohort.subgroups[column]).tolist() if value})
-    return [pair for pair in pairs if all(_count_patients(benches, name, *pair) >= LEAST_SUBGROUP_PATIENTS for name in labels)]
-
-
-def _count_patients(benches: Sequence[Bench], label: str, column: str | None, value: str) -> int:
-    """Return how many test patients of a class there are, in a subgroup when one is named."""
-    found: set[str] = set()
-    for bench in benches:
-        own = (bench.cohort.split == "test") & (bench.cohort.labels == label)
-        if column is not None:
-            own &= bench.cohort.subgroups[column] == value
-        found |= set(bench.cohort.patients[own].tolist())
-    return len(found)
+    return [pair for pair in pairs if all(count_patients(benches, "test", name, pair) >= LEAST_SUBGROUP_PATIENTS for name in labels)]

@@ -14,7 +14,7 @@ import numpy as np
 
 from curation.errors import UsageError
 from curation.progress import Progress, silent
-from validation.lift.arms import Bench, Configuration, count_added, distinct_doses, judged_arm, list_arms, list_configurations, set_up
+from validation.lift.arms import Bench, Configuration, count_added, count_patients, distinct_doses, judged_arm, list_arms, list_configurations, set_up
 from validation.lift.cohort import Batch, Cohort
 from validation.lift.costs import measure_costs
 from validation.lift.judgement import CONTROLS, Arm, ArmResult, ClassCount, DosePoint, Estimate, Judgement, Verdict
@@ -158,12 +158,7 @@ def _with_releasable(benches: Sequence[Bench], labels: tuple[str, ...]) -> tuple
 
 
 def _least_patients(benches: Sequence[Bench], side: str, labels: Sequence[str]) -> int:
-    return min(_patients(benches, side, label) for label in labels)
-
-
-def _patients(benches: Sequence[Bench], side: str, label: str) -> int:
-    """Return how many patients of a class one side has over all splits."""
-    return len({name for bench in benches for name in bench.cohort.patients[(bench.cohort.split == side) & (bench.cohort.labels == label)].tolist()})
+    return min(count_patients(benches, side, label) for label in labels)
 
 
 def _choose(found: dict[Configuration, Floats], judged: Arm, patients: int) -> dict[Arm, Configuration]:
@@ -274,9 +269,9 @@ def _count(benches: Sequence[Bench], label: str) -> ClassCount:
     return ClassCount(
         label=label,
         train_images=train,
-        val_patients=_patients(benches, "val", label),
+        val_patients=count_patients(benches, "val", label),
         test_images=sum(int(((bench.cohort.split == "test") & (bench.cohort.labels == label)).sum()) for bench in benches),
-        test_patients=_patients(benches, "test", label),
+        test_patients=count_patients(benches, "test", label),
         synthetic=min(int(own.sum()) for _, own in batches),
         screened=min(int((batch.screened & own).sum()) for batch, own in batches),
         accepted=min(int((batch.releasable() & own).sum()) for batch, own in batches) if has_experts else None,
