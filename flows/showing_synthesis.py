@@ -31,7 +31,8 @@ def show_plan(plan: Plan) -> None:
     threads = f"{plan.threads} thread{'' if plan.threads == 1 else 's'} of torch"
     out().print(f"[bold]Generator[/]  {size}; {steps:,} steps of {generator.batch_size} images, {threads}")
     memory = f"{plan.peak_gb:.1f} GiB at its peak" if plan.peak_gb is not None else f"about {plan.counted_gb or 0:.1f} GiB by its shapes"
-    out().print(f"[bold]Costs[/]      {plan.minutes_training:,.1f} min of training, {plan.minutes_sampling:,.1f} min of sampling, {memory}; then the screens")
+    screens = "then the screens" if plan.minutes_screening is None else f"{plan.minutes_screening:,.1f} min of screens"
+    out().print(f"[bold]Costs[/]      {plan.minutes_training:,.1f} min of training, {plan.minutes_sampling:,.1f} min of sampling, {screens}, {memory}")
     for warning in plan.warnings:
         out().print(f"[yellow]! {escape(warning)}[/]", soft_wrap=True)
     out().print("[dim]next: curaloop synthesize[/]")
@@ -49,6 +50,8 @@ def show_synthesis(report: SynthesisReport) -> None:
     out().print(table("By class", _by_class(report), *COLUMNS))
     stopped = ", ".join(f"{name.replace('_', ' ')} {number:,}" for name, number in report.rejected.items())
     out().print(f"[bold]Stopped by[/]  {stopped or 'nothing'}  [dim]an image may fail several screens[/]")
+    for warning in report.warnings:
+        out().print(f"[yellow]! {escape(warning)}[/]", soft_wrap=True)
     if report.reward is not None:
         out().print(f"[bold]Experts[/]     {escape(report.reward.use)}", soft_wrap=True)
     out().print(f"[bold]Pictures[/]    {report.sample_grid}: real images above drawn ones, dark ones were stopped", soft_wrap=True)

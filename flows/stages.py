@@ -172,11 +172,11 @@ def run_synthesize(work: Work) -> SynthesisReport:
     with work.writing("synthesize") if is_first_process() else nullcontext():
         gaps, said = run_gaps(work), read_expert_verdicts(work.project, read_rows(work), work.settings.review.readers_per_task)
         settings, threads = planned_settings(work.project, work.settings.synthesis, gaps, work.settings.run.threads, work.progress)
-        report = synthesize(work.project, settings, gaps, _embed(work.settings), work.progress, threads, said)
+        report = synthesize(work.project, settings, gaps, open_embed(work.settings), work.progress, threads, said)
         return record(work, "synthesize", report) if is_first_process() else report
 
 
-def _embed(settings: Settings) -> Callable[[list[Any]], Any]:
+def open_embed(settings: Settings) -> Callable[[list[Any]], Any]:
     """Return a function that embeds images; the encoder is loaded at its first call."""
     loaded: list[Any] = []
 

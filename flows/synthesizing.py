@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from curation.errors import UsageError
-from flows.stages import Work, read_rows, record, run_gaps, run_synthesize
+from flows.stages import Work, open_embed, read_rows, record, run_gaps, run_synthesize
 
 if TYPE_CHECKING:
     from synthesis.planning.plan import Plan
@@ -42,7 +42,7 @@ def run_plan(work: Work) -> Plan:
 
     _see_task(work)
     with work.writing("plan"):
-        plan, _ = plan_synthesis(work.project, work.settings.synthesis, run_gaps(work), work.settings.run.threads, work.progress)
+        plan, _ = plan_synthesis(work.project, work.settings.synthesis, run_gaps(work), work.settings.run.threads, work.progress, open_embed(work.settings))
         return record(work, "plan", plan)
 
 

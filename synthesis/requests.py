@@ -77,6 +77,14 @@ def rarest_classes(gaps: pl.DataFrame, settings: SynthesisSettings) -> tuple[str
     return tuple((sizes if enough.is_empty() else enough).sort("train_images", LABEL).head(settings.classes)[LABEL])
 
 
+def say_fewer_classes(gaps: pl.DataFrame, settings: SynthesisSettings) -> str:
+    """Return one sentence when the recipe wants candidates of more classes than there are to make any for; else an empty one."""
+    there = rarest_classes(gaps, settings)
+    if not there or len(there) == settings.classes:
+        return ""
+    return f"synthesis.classes is {settings.classes}, but candidates can be made for {len(there)} only ({', '.join(there)}): `curaloop gaps` shows the others"
+
+
 def _made(
     table: pl.DataFrame, rows: pl.DataFrame, generator: str | None, settings: SynthesisSettings, keys: list[str]
 ) -> tuple[Counter[tuple[str | None, ...]], Counter[str]]:

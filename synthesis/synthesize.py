@@ -28,12 +28,13 @@ from synthesis.fidelity import ClassFidelity, measure_round
 from synthesis.generator import generator_sha256, learned_settings, load_generator, read_base
 from synthesis.grids import draw_grid
 from synthesis.label_maps import read_masks
+from synthesis.latents.rebuilding import Rebuilding, steps_of_autoencoder, warn_of_rebuilding
 from synthesis.network import torch_threads
 from synthesis.planning.keeping import say_shortage
 from synthesis.processes import is_first_process
 from synthesis.recipe import SynthesisSettings
 from synthesis.remembering import remember
-from synthesis.requests import Request, asks_for_synthesis, plan_requests
+from synthesis.requests import Request, asks_for_synthesis, plan_requests, say_fewer_classes
 from synthesis.rewarding import RewardReport, learn_reward
 from synthesis.screening import HELD_OUT_IMAGES, Embed, ScreenPower, screen_candidates
 from synthesis.strips import draw_strip
@@ -61,6 +62,7 @@ class SynthesisReport:
         sampled: images drawn (with `synthesis.reward.best_of`: and kept).
         passed: of these, those that passed every screen.
         rejected: failures by screen; an image may fail several.
+        warnings: what the recipe asks for and cannot have, one sentence each.
         new_candidates: rows that now wait for the experts.
         screens: what the screens of this run are worth, on planted copies and on real val images.
         power: share of planted near-copies that were caught.
@@ -69,6 +71,7 @@ class SynthesisReport:
         steps: training steps of the generator.
         first_step: step that this run began with; equal to `steps` when a finished generator was used again.
         final_loss: mean loss of the last 50 steps.
+        rebuilding: what its autoencoder keeps of held-out images, for engines that have one.
         loss_curve: CSV.
         sample_grid: PNG with real images above candidates, and below each the train image that it is nearest to.
         strips: PNG of one image of each class on its way from noise.
@@ -89,6 +92,7 @@ class SynthesisReport:
     sampled: int = 0
     passed: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
     new_candidates: int = 0
     screens: ScreenPower = field(default_factory=ScreenPower)
     power: float | None = None
@@ -97,6 +101,7 @@ class SynthesisReport:
     steps: int = 0
     first_step: int = 0
     final_loss: float | None = None
+    rebuilding: Rebuilding | None = None
     loss_curve: str | None = None
     sample_grid: str | None = None
     strips: dict[str, str] = field(default_factory=dict)
@@ -135,11 +140,13 @@ def synthesize(
         return SynthesisReport(skipped=reason, task=settings.task, train_images=usable.height, seconds=time.monotonic() - began)
     with torch_threads(threads):
         train = load_training_set(project, usable, settings)
+        held_out = load_training_set(project, usable_rows(rows, settings.task, "val"), settings, train)
         record = write_training_rows(train.rows, folder, learning.generator.base) if is_first_process() else ""
-        engine, trained = _train(project, train, folder, learning, tell)
+        engine, trained = _train(project, train, held_out, folder, learning, tell)
         if not is_first_process():
             return SynthesisReport(skipped="this process helped to train; the first one draws and stores the candidates", task=settings.task)
-        return _make_candidates(_Round(project, settings, rows, train, engine, trained, folder, record, verdicts), requests, remember(embed), tell, began)
+        here = _Round(project, settings, rows, train, held_out, engine, trained, folder, record, verdicts, _warn(trained, gaps, settings))
+        return _make_candidates(here, requests, remember(embed), tell, began)
 
 
 @dataclass(frozen=True)
@@ -150,11 +157,22 @@ class _Round:
     settings: SynthesisSettings
     rows: pl.DataFrame
     train: TrainingSet
+    held_out: TrainingSet
     engine: Engine
     trained: GeneratorReport
     folder: Path
     record: str
     verdicts: Sequence[ExpertVerdict]
+    warnings: tuple[str, ...]
+
+
+def _warn(trained: GeneratorReport, gaps: pl.DataFrame, settings: SynthesisSettings) -> tuple[str, ...]:
+    """Return what the recipe asks for and cannot have, one sentence each."""
+    engine = settings.generator.engine
+    said = [say_fewer_classes(gaps, settings)]
+    if engine in ("latent", "volume"):
+        said.append(warn_of_rebuilding(trained.rebuilding, engine, steps_of_autoencoder(settings.generator)))
+    return tuple(sentence for sentence in said if sentence)
 
 
 def _make_candidates(here: _Round, requests: list[Request], embed: Embed, tell: Progress, began: float) -> SynthesisReport:
@@ -170,7 +188,7 @@ def _make_candidates(here: _Round, requests: list[Request], embed: Embed, tell: 
     drawn = reward.keep_best(_show(here.engine.sample(wanted, tell), wanted, train), embed)
     seconds_sampling = time.monotonic() - sampling
     tell(0, 1, "screening candidates")
-    held_out = load_training_set(project, usable_rows(rows, settings.task, "val"), settings, train)
+    held_out = here.held_out
     screens, power = screen_candidates(train, held_out, drawn, embed, settings.screens)
     screens, rewarded = reward.screen(drawn, screens, embed)
     passed = [all(result["passed"] for result in results.values()) for results in screens]
@@ -191,6 +209,7 @@ def _make_candidates(here: _Round, requests: list[Request], embed: Embed, tell: 
         sampled=len(drawn.images),
         passed=sum(passed),
         rejected={name: sum(not results[name]["passed"] for results in screens) for name in screens[0]},
+        warnings=here.warnings,
         new_candidates=added.filter(pl.col("verdict").is_null()).height,
         screens=power,
         power=power.power,
@@ -199,6 +218,7 @@ def _make_candidates(here: _Round, requests: list[Request], embed: Embed, tell: 
         steps=trained.steps,
         first_step=trained.first_step,
         final_loss=round(trained.final_loss, 5),
+        rebuilding=trained.rebuilding,
         loss_curve=_inside(project, Path(trained.loss_curve)),
         sample_grid=_inside(project, grid),
         strips=_write_strips(here, drawn, first_seed),
@@ -273,9 +293,11 @@ def _show(made: list[Pixels], wanted: list[Wanted], train: TrainingSet) -> Drawn
     return Drawn([as_picture(each) if is_volume else to_levels(each, train.channels) for each in made], wanted, made)
 
 
-def _train(project: Project, train: TrainingSet, folder: Path, settings: SynthesisSettings, progress: Progress) -> tuple[Engine, GeneratorReport]:
+def _train(
+    project: Project, train: TrainingSet, held_out: TrainingSet, folder: Path, settings: SynthesisSettings, progress: Progress
+) -> tuple[Engine, GeneratorReport]:
     """Train or go on."""
-    engine, examples = open_engine(settings), train.examples(settings.generator.conditions)
+    engine, examples = open_engine(settings), train.examples(settings.generator.conditions)._replace(held_out=held_out.lessons)
     if engine.needs_parents:
         examples = examples._replace(masks=read_masks(project, train.rows, settings.generator.size_px))
     return engine, engine.fit(examples, folder, progress)

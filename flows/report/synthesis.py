@@ -44,6 +44,7 @@ def describe_synthesis(material: Material, evidence: Evidence, files: dict[str, 
         | describe_screens(newest)
         | {
             "fidelity": fidelity.filter(pl.any_horizontal(pl.col(measured).is_not_null())).with_columns(pl.col(measured).round(3)),
+            "synthesis_warnings": [f"{one['task']}: {warning}" for one in newest for warning in one.get("warnings", ())],
             "cautions": sorted({f"{one['task']}, {label}: {about['caution']}" for one in newest for label, about in one["fidelity"].items()}),
             "fidelity_numbers": measured,
             "fidelity_names": FIGURE_NAMES,

@@ -15,6 +15,7 @@ from curation.errors import UsageError
 from curation.pixels import Pixels
 from curation.progress import Progress
 from synthesis.checkpoint import GENERATOR_NAME
+from synthesis.latents.rebuilding import Rebuilding
 from synthesis.recipe import Device, SamplingSettings
 
 NOTHING_LEARNED = "this generator has learned nothing yet: fit it or load a finished one"
@@ -32,6 +33,7 @@ class Examples(NamedTuple):
         image_ids: of each image.
         groups: patient, or group of patients, of each image.
         masks: `(N, S, S)` uint8, 1 where the finding is, where an engine needs them; else None.
+        held_out: real images of other patients, shaped as `images`; nothing learns from them, an autoencoder is measured on them. None: it is not.
     """
 
     images: npt.NDArray[np.uint8]
@@ -39,6 +41,7 @@ class Examples(NamedTuple):
     image_ids: tuple[str, ...]
     groups: tuple[str, ...]
     masks: npt.NDArray[np.uint8] | None = None
+    held_out: npt.NDArray[np.uint8] | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -77,6 +80,7 @@ class GeneratorReport:
         final_loss: mean loss of the last 50 steps.
         seconds: of this call.
         loss_curve: CSV with step and loss.
+        rebuilding: what the autoencoder keeps of held-out images; None without autoencoder or such images.
     """
 
     folder: str
@@ -87,6 +91,7 @@ class GeneratorReport:
     final_loss: float
     seconds: float
     loss_curve: str
+    rebuilding: Rebuilding | None = None
 
 
 class Engine(Protocol):

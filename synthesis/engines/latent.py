@@ -6,16 +6,21 @@ is trained; afterwards all its weights are part of `generator.safetensors`, so t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from curation.errors import UsageError
 from curation.pixels import Pixels
 from curation.progress import Progress
 from synthesis.engines.engine import Examples, GeneratorReport, check_squares
-from synthesis.engines.pixel import PixelDiffusion, as_pixels, make_lessons, start_vocabulary
+from synthesis.engines.pixel import PixelDiffusion, as_pixels, stack_images, start_vocabulary
 from synthesis.generator import Course, Trained, load_generator
 from synthesis.latents.autoencoder import Autoencoder, check_sides, read_autoencoder
+from synthesis.latents.rebuilding import Rebuilding, measure_rebuilding, write_rebuilding
 from synthesis.latents.space import LatentSpace, flipped_variants, latents_of, measure_space, restore_space
 from synthesis.latents.training import train_autoencoder
 from synthesis.network import choose_device
@@ -50,7 +55,7 @@ class LatentDiffusion(PixelDiffusion):
         vocabulary = start_vocabulary(examples.conditions, self.settings)
         lessons = self._lessons(examples, vocabulary)
         self._space = space = self._open_space(lessons.images, folder, progress)
-        space.coder.network.to(choose_device(self.settings))
+        rebuilding = self._measure(space, examples, folder, progress)
         latents = latents_of(space, lessons.images, self.settings, folder, progress)
         check_sides(tuple(latents.shape[2:]), 2 ** (len(self.settings.channels) - 1))
         variants = len(flipped_variants(lessons.images, self.settings))
@@ -58,7 +63,16 @@ class LatentDiffusion(PixelDiffusion):
         unflipped = self.settings.model_copy(update={"flips": ()})
         more = {SPACE: space.about, "flips": list(self.settings.flips), "latent_shape": list(latents.shape[1:]), "dimensions": latents.ndim - 2}
         course = Course(packed, vocabulary, unflipped, more, space.weights, lambda network: self._preview(network, vocabulary, latents.shape[1:]))
-        return self._train(course, folder, progress)
+        return replace(self._train(course, folder, progress), rebuilding=rebuilding)
+
+    def _measure(self, space: LatentSpace, examples: Examples, folder: Path, progress: Progress) -> Rebuilding | None:
+        """Return what the autoencoder keeps of held-out images, and leave it beside the generator, before the long training begins."""
+        if examples.held_out is None or (found := measure_rebuilding(space.coder, self._stack(examples.held_out), space.precision)) is None:
+            return None
+        write_rebuilding(found, folder)
+        figures = f"{found.autoencoder_db:.1f} dB of held-out images, {found.shrunk_db:.1f} when they are shrunk {found.factor} times and enlarged"
+        progress(1, 1, f"the autoencoder keeps {figures}")
+        return found
 
     def _check(self, examples: Examples) -> None:
         """Raise `UsageError` unless the images are squares of the recipe's size."""
@@ -66,7 +80,13 @@ class LatentDiffusion(PixelDiffusion):
 
     def _lessons(self, examples: Examples, vocabulary: Any) -> Lessons:
         """Return the examples as `(N, C, …)` uint8 with their codes."""
-        return make_lessons(examples, vocabulary)
+        import torch
+
+        return Lessons(self._stack(examples.images), torch.from_numpy(vocabulary.encode(examples.conditions)), torch.from_numpy(vocabulary.nulls))
+
+    def _stack(self, images: npt.NDArray[np.uint8]) -> Any:
+        """Return images as an `(N, C, …)` tensor."""
+        return stack_images(images)
 
     @property
     def _autoencoding(self) -> AutoencoderSettings:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from curation.errors import UsageError
 from curation.pixels import Pixels
@@ -134,9 +135,14 @@ def make_lessons(examples: Examples, vocabulary: Vocabulary) -> Lessons:
     """Return examples as tensors: `(N, C, S, S)` uint8 and their codes."""
     import torch
 
-    images = examples.images if examples.images.ndim == 4 else examples.images[..., None]
-    stacked = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
-    return Lessons(stacked, torch.from_numpy(vocabulary.encode(examples.conditions)), torch.from_numpy(vocabulary.nulls))
+    return Lessons(stack_images(examples.images), torch.from_numpy(vocabulary.encode(examples.conditions)), torch.from_numpy(vocabulary.nulls))
+
+
+def stack_images(images: npt.NDArray[np.uint8]) -> Any:
+    """Return `(N, S, S)` or `(N, S, S, 3)` uint8 arrays as an `(N, C, S, S)` tensor."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray((images if images.ndim == 4 else images[..., None]).transpose(0, 3, 1, 2)))
 
 
 def as_pixels(images: Any) -> list[Pixels]:

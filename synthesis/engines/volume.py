@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from curation.errors import UsageError
 from curation.pixels import Pixels
@@ -19,7 +20,6 @@ from synthesis.engines.latent import AUTOENCODER_FOLDER, LatentDiffusion
 from synthesis.latents.autoencoder import Autoencoder
 from synthesis.latents.training import train_autoencoder
 from synthesis.recipe import AutoencoderSettings
-from synthesis.training import Lessons
 from synthesis.volumes import as_picture
 
 
@@ -39,12 +39,11 @@ class VolumeDiffusion(LatentDiffusion):
             found = f"arrays of shape {shape} with {len(examples.conditions)} conditions"
             raise UsageError(f"a generator of {slices} x {side} x {side} voxels cannot be trained on {found}: give volumes of that grid, one condition each")
 
-    def _lessons(self, examples: Examples, vocabulary: Any) -> Lessons:
-        """Return the examples as `(N, 1, D, H, W)` uint8 with their codes."""
+    def _stack(self, images: npt.NDArray[np.uint8]) -> Any:
+        """Return volumes as an `(N, 1, D, H, W)` tensor."""
         import torch
 
-        volumes = torch.from_numpy(np.ascontiguousarray(examples.images[:, None]))
-        return Lessons(volumes, torch.from_numpy(vocabulary.encode(examples.conditions)), torch.from_numpy(vocabulary.nulls))
+        return torch.from_numpy(np.ascontiguousarray(images[:, None]))
 
     @property
     def _autoencoding(self) -> AutoencoderSettings:

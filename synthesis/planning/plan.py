@@ -52,6 +52,7 @@ class Plan:
         most_views: how often training looks at the image that it looks at most often.
         minutes_training: at the measured speed; None when nothing was timed.
         minutes_sampling: of `candidates` images.
+        minutes_screening: of the candidates that a round would draw now; None when it was not timed.
         peak_gb: measured in the trial, of the whole process or of the GPU.
         counted_gb: of weights and float32 activations, by shapes; an upper bound without the libraries.
     """
@@ -68,6 +69,7 @@ class Plan:
     most_views: int = 0
     minutes_training: float | None = None
     minutes_sampling: float | None = None
+    minutes_screening: float | None = None
     peak_gb: float | None = None
     counted_gb: float | None = None
 
@@ -252,6 +254,8 @@ def _warn(plan: Plan, settings: SynthesisSettings, trial: Trial) -> list[str]:
     found, steps = [], plan.generator.steps
     if plan.generator.base is None and steps < evidence.PLAUSIBLE_STEPS:
         found.append(f"a demonstration: {steps:,} steps; {evidence.STEPS}")
+    if warning := evidence.warn_of_autoencoder(plan.generator):
+        found.append(warning)
     if plan.most_views > settings.plan.most_views:
         found.append(f"near-copies are likely: an image is looked at {plan.most_views:,} times; {evidence.VIEWS}")
     if (share := trial.cpu_seconds_step / (trial.seconds_step * trial.threads)) < BUSY and not plan.machine.gpus:

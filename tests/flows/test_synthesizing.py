@@ -38,6 +38,7 @@ def a_plan(stop: str = "") -> Plan:
         warnings=("a demonstration",),
         minutes_training=58.7,
         minutes_sampling=1.2,
+        minutes_screening=8.4,
         peak_gb=1.4,
     )
 
@@ -46,7 +47,17 @@ def test_a_plan_is_shown_with_reasons_costs_and_warnings(capsys: pytest.CaptureF
     """What will be trained, why, how long it takes, and what to expect of it."""
     show_plan(a_plan())
     printed = capsys.readouterr().out
-    for text in ("melanoma", "61", "cpu-64", "9.10 s with 2 threads", "58.7 min of training", "1.4 GiB", "! a demonstration", "1,600 steps"):
+    for text in (
+        "melanoma",
+        "61",
+        "cpu-64",
+        "9.10 s with 2 threads",
+        "58.7 min of training",
+        "8.4 min of screens",
+        "1.4 GiB",
+        "! a demonstration",
+        "1,600 steps",
+    ):
         assert text in printed, text
 
 
@@ -73,9 +84,18 @@ def a_round(**changes: Any) -> SynthesisReport:
 def test_a_round_without_survivors_says_why_and_what_to_do(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """It sends nobody to the experts, who would find nothing."""
     monkeypatch.setenv("COLUMNS", "200")
-    show_synthesis(a_round())
+    show_synthesis(a_round(warnings=("the autoencoder keeps less",)))
     printed = capsys.readouterr().out
-    for text in ("24 drawn, 0 passed", "from step 100 to 300", "0 of 24", "95% (76%–99%)", "class agreement 24", "samples-0.png", "train longer"):
+    for text in (
+        "24 drawn, 0 passed",
+        "from step 100 to 300",
+        "0 of 24",
+        "95% (76%–99%)",
+        "class agreement 24",
+        "samples-0.png",
+        "train longer",
+        "! the autoencoder keeps less",
+    ):
         assert text in printed, text
     assert "review push" not in printed
 

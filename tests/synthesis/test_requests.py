@@ -9,7 +9,7 @@ import polars as pl
 
 from curation.records import to_frame
 from synthesis.recipe import PlanSettings
-from synthesis.requests import Request, plan_requests, rarest_classes
+from synthesis.requests import Request, plan_requests, rarest_classes, say_fewer_classes
 from tests.builders import a_record, an_id
 from tests.synthesis.builders import a_gap_table, tiny_generator, tiny_synthesis
 
@@ -40,6 +40,14 @@ def test_a_share_of_a_round_shows_the_other_classes() -> None:
     gaps = a_table(("disc", 50, 4), ("stripes", 0, 60), ("rings", 0, 70))
     settings = tiny_synthesis(candidates=16, counterbalance=0.25)
     assert plan_requests(gaps, NOTHING, None, settings) == [Request({"label": "disc"}, 12), Request({"label": "rings"}, 2), Request({"label": "stripes"}, 2)]
+
+
+def test_more_classes_than_there_are_is_said() -> None:
+    """Two of three classes ask for candidates: with 1 or 2 nothing is said, with 3 the recipe's key and the classes are named."""
+    gaps = a_table(("disc", 50, 4), ("stripes", 20, 60), ("rings", 0, 70))
+    said = [say_fewer_classes(gaps, tiny_synthesis(classes=number)) for number in (1, 2, 3)]
+    assert said[:2] == ["", ""]
+    assert said[2].startswith("synthesis.classes is 3, but candidates can be made for 2 only (disc, stripes)")
 
 
 def test_a_round_whose_candidates_wait_leaves_nothing_to_ask_for() -> None:

@@ -18,7 +18,7 @@ from curation.project import Project
 from curation.shards import Place, ShardReader
 from synthesis.engines.engine import Wanted
 from synthesis.engines.loading import load_engine
-from synthesis.recipe import PlanSettings, ScreenSettings
+from synthesis.recipe import LatentSettings, PlanSettings, ScreenSettings
 from synthesis.synthesize import synthesize
 from synthesis.training_set import hash_rows, make_square, read_training_rows, usable_rows
 from tests.synthesis.builders import CLASSES, a_gap_table, a_phantom, a_phantom_project, embed_phantoms, tiny_generator, tiny_synthesis
@@ -59,6 +59,20 @@ def test_candidates_come_into_the_working_manifest_with_their_provenance(tmp_pat
             assert row["image_id"] == row["pixels_sha256"][:32]
             assert pixels.shape == (16, 16, 3)
     assert read_manifest(project.manifest).filter(pl.col("origin") == "acquired").equals(before)
+
+
+def test_a_round_says_what_the_recipe_asks_for_and_cannot_have(tmp_path: Path) -> None:
+    """A class too many, and an autoencoder of two steps that shrinking beats: both in the report and in the record of the round."""
+    project = a_phantom_project(tmp_path)
+    latent = LatentSettings(channels=(8, 16), latent_channels=3, steps=2, batch_size=4)
+    settings = tiny_synthesis(classes=2, fidelity=False, generator=tiny_generator(engine="latent", latent=latent, steps=2))
+    report = synthesize(project, settings, a_gap_table(missing=2), embed_phantoms)
+    assert report.rebuilding is not None
+    assert report.rebuilding.is_worse
+    assert [warning.partition(" ")[0] for warning in report.warnings] == ["synthesis.classes", "the"]
+    kept = json.loads(next(project.models.glob("generator-*/round-0.json")).read_text())
+    assert kept["warnings"] == list(report.warnings)
+    assert kept["rebuilding"]["autoencoder_db"] == report.rebuilding.autoencoder_db < report.rebuilding.shrunk_db == kept["rebuilding"]["shrunk_db"]
 
 
 def test_candidates_are_drawn_as_the_class_they_are_labelled(tmp_path: Path) -> None:

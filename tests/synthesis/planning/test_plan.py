@@ -8,14 +8,17 @@ from typing import Any
 import pytest
 
 from curation.errors import UsageError
+from curation.pixels import Pixels
+from synthesis.latents.autoencoder import build_autoencoder
 from synthesis.planning.counting import count_step
+from synthesis.planning.evidence import warn_of_autoencoder
 from synthesis.planning.fingerprint import DataFingerprint, Machine, fingerprint_rows, look_at_machine
 from synthesis.planning.keeping import plan_synthesis, planned_settings
 from synthesis.planning.plan import count_views, find_shortage, make_plan
 from synthesis.planning.presets import PRESETS, apply_preset, choose_preset
 from synthesis.planning.trials import time_sampling, time_training
-from synthesis.recipe import GeneratorSettings, PlanSettings, SamplingSettings, SynthesisSettings
-from tests.synthesis.builders import a_gap_table, a_phantom_project, tiny_generator, tiny_synthesis
+from synthesis.recipe import GeneratorSettings, LatentSettings, PlanSettings, SamplingSettings, SynthesisSettings
+from tests.synthesis.builders import a_gap_table, a_phantom_project, embed_phantoms, tiny_generator, tiny_synthesis
 
 CPU = Machine("x86_64", 2, 16.0)
 ONE_GPU = Machine("x86_64", 16, 64.0, ("A card",), 24.0)
@@ -186,6 +189,52 @@ def test_a_plan_is_kept_with_the_project(tmp_path: Path) -> None:
     stopped, elsewhere = plan_synthesis(project, other, a_gap_table(), threads=1)
     assert elsewhere != path
     assert "4 train patients of disc; 50 would be enough" in stopped.stop
+
+
+def test_a_plan_foresees_what_the_screens_take_and_what_cannot_be_had(tmp_path: Path) -> None:
+    """The screens are timed once, also for a plan that was made without; a class too many and a brief autoencoder are named."""
+    project = a_phantom_project(tmp_path, discs=10)
+    latent = LatentSettings(channels=(8, 16), latent_channels=3, steps=4, batch_size=4)
+    settings = tiny_synthesis(classes=3, candidates=9, generator=tiny_generator(engine="latent", latent=latent, steps=2))
+    calls: list[int] = []
+
+    def embed(images: list[Pixels]) -> Any:
+        calls.append(len(images))
+        return embed_phantoms(images)
+
+    plan, path = plan_synthesis(project, settings, a_gap_table(missing=9), threads=1)
+    assert plan.minutes_screening is None
+    timed, same = plan_synthesis(project, settings, a_gap_table(missing=9), threads=1, embed=embed)
+    assert same == path
+    assert timed.minutes_screening is not None
+    assert 0 <= timed.minutes_screening < 5
+    assert calls
+    asked = len(calls)
+    again, _ = plan_synthesis(project, settings, a_gap_table(missing=9), threads=1, embed=embed)
+    assert (again, len(calls)) == (timed, asked)
+    warned = " | ".join(timed.warnings)
+    assert "synthesis.classes is 3, but candidates can be made for 1 only (disc)" in warned
+    assert "synthesis.generator.latent.steps: 4 of 4 images" in warned
+
+
+def test_a_pretrained_autoencoder_that_shrinking_beats_is_foreseen(tmp_path: Path) -> None:
+    """One with random weights, measured on the project's own images; it cannot be trained for longer."""
+    build_autoencoder(3, LatentSettings(channels=(8, 16), latent_channels=3), 0, 2).network.save_pretrained(tmp_path / "coder", safe_serialization=True)
+    generator = tiny_generator(engine="latent", latent=LatentSettings(autoencoder=str(tmp_path / "coder")), steps=2)
+    plan, _ = plan_synthesis(a_phantom_project(tmp_path), tiny_synthesis(generator=generator), a_gap_table(), threads=1)
+    (warning,) = (sentence for sentence in plan.warnings if "autoencoder" in sentence)
+    assert "take another one" in warning
+    assert "shrinking them 2 times" in warning
+    assert str(tmp_path) not in warning
+
+
+def test_a_default_autoencoder_is_not_called_brief() -> None:
+    """Nothing is known against 1,500 steps of 16 images; 400 were measured to be too few. A base brings its own."""
+    briefly = LatentSettings(steps=400)
+    assert warn_of_autoencoder(GeneratorSettings(engine="latent")) == ""
+    assert "set synthesis.generator.engine = 'pixel'" in warn_of_autoencoder(GeneratorSettings(engine="latent", latent=briefly))
+    assert warn_of_autoencoder(GeneratorSettings(engine="latent", latent=briefly, base=Path("base"))) == ""
+    assert warn_of_autoencoder(GeneratorSettings(engine="pixel", latent=briefly)) == ""
 
 
 @pytest.mark.parametrize(("wrong", "key"), [({"base": "nowhere"}, "generator.base"), ({"conditions": ("scanner",)}, "generator.conditions")])
