@@ -3,45 +3,20 @@
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from curation.dicom import read_header, read_series
+from curation.dicom import read_series
 from curation.dicom_instances import Outcome
-from curation.dicom_kinds import ROUTED, kind_of, routing_code
-from curation.errors import ImageError
 from curation.pseudonyms import pseudonymous_uid
 from tests.curation.dicom_builders import ROOT, SIZE, a_dataset, a_dicom, a_pattern, a_series, an_xray, save
-
-KEY = b"k" * 32
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "dicom"
-PYDICOM_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
-
-real_data = pytest.mark.real_data
-
-
-def codes_of(paths: list[Path]) -> set[str]:
-    """Return the codes of all files of a series; every file must have exactly one outcome."""
-    result = read_series(paths, KEY)
-    assert set(result.outcomes) == set(paths)
-    return {outcome.code for outcome in result.outcomes.values()}
-
-
-def header_code(path: Path) -> str:
-    """Return the code that `read_header` refuses a file with."""
-    with pytest.raises(ImageError) as caught:
-        read_header(path)
-    return caught.value.code
+from tests.curation.dicom_codes import KEY, codes_of
 
 
 def test_a_ct_series_becomes_a_volume_in_hounsfield_units_sorted_by_place(tmp_path: Path) -> None:
@@ -100,7 +75,6 @@ def test_padding_outside_the_field_of_view_becomes_air(tmp_path: Path) -> None:
 
 
 Damage = Callable[[Path], list[Path]]
-
 BAD_SERIES: dict[str, tuple[str, Damage]] = {
     "pixel spacing zero": ("SPACING", lambda f: a_series(f, PixelSpacing=[0, 0])),
     "pixel spacing negative": ("SPACING", lambda f: a_series(f, PixelSpacing=[-1, 1])),
@@ -265,262 +239,3 @@ def test_frames_without_a_place_are_refused(tmp_path: Path) -> None:
     two = a_pattern(0).tobytes() * 2
     assert codes_of([a_dicom(tmp_path, NumberOfFrames=2, PixelData=two)]) == {"MULTIFRAME"}
     assert codes_of([an_xray(tmp_path, NumberOfFrames=2, PixelData=two)]) == {"MULTIFRAME"}
-
-
-@pytest.mark.parametrize(
-    ("content", "code"),
-    [
-        (b"", "EMPTY"), (b"just a note, no image at all\n" * 20, "NOT_DICOM"), (b"\0" * 128 + b"DICM" + b"\xff" * 50, "NO_UID"),
-        (b"\0" * 128 + b"DICM", "NO_UID"),
-    ],
-)  # fmt: skip
-def test_files_that_are_no_dicom_say_so(tmp_path: Path, content: bytes, code: str) -> None:
-    """Empty, text, broken, or nothing behind the mark."""
-    path = tmp_path / "x.dcm"
-    path.write_bytes(content)
-    assert header_code(path) == code
-
-
-def test_a_header_cut_short_is_truncated(tmp_path: Path) -> None:
-    """Pydicom reads such a file without a word."""
-    path = a_dicom(tmp_path)
-    content = path.read_bytes()
-    for length in (200, 400, 700):
-        path.write_bytes(content[:length])
-        assert header_code(path) == "TRUNCATED"
-
-
-def test_a_file_that_may_not_be_read_says_so(tmp_path: Path) -> None:
-    """A folder stands for a file that the system does not let us read."""
-    assert header_code(tmp_path) == "UNREADABLE"
-
-
-@pytest.mark.parametrize("keyword", ["SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"])
-def test_a_missing_uid_is_refused(tmp_path: Path, keyword: str) -> None:
-    """Empty UIDs would throw images of strangers together."""
-    assert header_code(a_dicom(tmp_path, **{keyword: ""})) == "NO_UID"
-
-
-OTHER_OBJECTS = {
-    "88.11": "REPORT", "88.59": "KEY_OBJECTS", "11.1": "PRESENTATION_STATE", "481.2": "RT_DOSE", "481.5": "RT_PLAN", "104.1": "DOCUMENT", "9.1.1": "WAVEFORM",
-    "481.1": "RT_IMAGE", "66.1": "REGISTRATION", "66": "RAW_DATA", "4.2": "SPECTROSCOPY", "77.1.1.1": "VIDEO", "30": "PARAMETRIC_MAP",
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("sop", OTHER_OBJECTS)
-def test_objects_that_are_no_images_are_routed_by_what_they_are(tmp_path: Path, sop: str) -> None:
-    """They are skipped, not refused, and counted under their own code."""
-    path = a_dicom(tmp_path, SOPClassUID=f"1.2.840.10008.5.1.4.1.1.{sop}")
-    assert header_code(path) == OTHER_OBJECTS[sop]
-    assert read_series([path], KEY).outcomes[path].outcome == "skipped"
-
-
-def test_every_storage_class_of_the_standard_has_one_answer() -> None:
-    """A picture, a label map, or a code that says what it is; only what nobody listed is NOT_AN_IMAGE."""
-    from pydicom._uid_dict import UID_dictionary
-
-    classes = [uid for uid, entry in UID_dictionary.items() if entry[1] == "SOP Class" and "Storage" in entry[0] and "Commitment" not in entry[0]]
-    kinds = {uid: kind_of(uid) for uid in classes}
-    assert set(kinds.values()) == {"image", "label map", "routed"}
-    assert {routing_code(uid) for uid, kind in kinds.items() if kind == "routed"} == set(ROUTED) - {"NOT_AN_IMAGE"}
-
-
-def test_a_file_without_mark_is_taken_only_if_it_names_an_image_class(tmp_path: Path) -> None:
-    """The data set alone, without preamble and meta, is read; noise that begins alike is not."""
-    path = tmp_path / "bare.dcm"
-    bare = a_dataset()
-    bare.save_as(path, implicit_vr=False, little_endian=True, enforce_file_format=False)
-    path.write_bytes(path.read_bytes()[path.read_bytes().index(b"\x08\x00\x08\x00CS") :])
-    assert read_header(path).modality == "CT"
-    assert codes_of([path]) == {"SINGLE_SLICE"}
-    path.write_bytes(b"\x08\x00" + bytes(range(256)) * 4)
-    assert header_code(path) == "NOT_DICOM"
-
-
-def test_unknown_and_undecodable_streams_are_refused(tmp_path: Path) -> None:
-    """An unknown transfer syntax is named; a broken JPEG 2000 stream is corrupt."""
-    from pydicom.encaps import encapsulate
-    from pydicom.uid import UID
-
-    dataset = a_dataset(PixelData=encapsulate([b"\xff\x4f\xff\x51 no codestream"]))
-    dataset["PixelData"].is_undefined_length = True
-    dataset.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2.4.90")
-    assert codes_of([save(dataset, tmp_path / "one.dcm")]) == {"CORRUPT"}
-    dataset.file_meta.TransferSyntaxUID = UID("1.2.840.10008.1.2.4.94")
-    path = save(dataset, tmp_path / "two.dcm")
-    outcome = read_series([path], KEY).outcomes[path]
-    assert outcome.code == "NO_DECODER"
-    assert "1.2.840.10008.1.2.4.94" in outcome.reason
-
-
-def test_deep_nesting_and_deflated_bombs_are_refused(tmp_path: Path) -> None:
-    """Neither the stack nor the memory is exhausted."""
-    begin = struct.pack("<HH2sHI", 0x0008, 0x1140, b"SQ", 0, 0xFFFFFFFF) + struct.pack("<HHI", 0xFFFE, 0xE000, 0xFFFFFFFF)
-    end = struct.pack("<HHIHHI", 0xFFFE, 0xE00D, 0, 0xFFFE, 0xE0DD, 0)
-    path = a_dicom(tmp_path)
-    content = path.read_bytes()
-    start = content.index(b"\x08\x00\x08\x00CS")
-    path.write_bytes(content[:start] + begin * 3000 + end * 3000 + content[start:])
-    assert header_code(path) == "NESTED"
-    meta = content[:start].replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99")
-    length = struct.unpack_from("<I", meta, 140)[0] + 2
-    meta = meta[:140] + struct.pack("<I", length) + meta[144:]
-    meta = meta.replace(b"UI\x14\x001.2.840.10008.1.2.1.99", b"UI\x16\x001.2.840.10008.1.2.1.99")
-    deflater = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
-    path.write_bytes(meta + deflater.compress(b"\0" * (80 << 20)) + deflater.flush())
-    assert header_code(path) == "TOO_LARGE"
-
-
-def test_hostile_ids_are_only_hashed(tmp_path: Path) -> None:
-    """A UID that is a path is not an error, and never leaves as such."""
-    paths = a_series(tmp_path, SeriesInstanceUID="../../etc/passwd", PatientID="../../x")
-    (volume,) = read_series(paths, KEY).images
-    assert volume.fields["series_uid"].startswith("2.25.")
-
-
-def test_an_xray_is_shown_through_its_window(tmp_path: Path) -> None:
-    """Window centre 2048, width 1024, 12 bits: below black, above white, the middle gray."""
-    image = read_series([an_xray(tmp_path, WindowCenter=2048, WindowWidth=1024)], KEY).images[0]
-    stored = a_pattern(0).astype(np.float64)
-    expected = np.rint(np.clip((stored - 2047.5) / 1023 + 0.5, 0, 1) * 65535)
-    np.testing.assert_array_equal(image.pixels, expected.astype(np.uint16))
-    assert image.spacing_mm == (0.2, 0.2)
-    assert image.affine is None
-    assert image.fields["view_position"] == "PA"
-
-
-def test_monochrome1_is_inverted(tmp_path: Path) -> None:
-    """What was stored as bright comes out dark."""
-    plain = read_series([an_xray(tmp_path)], KEY).images[0].pixels
-    inverted = read_series([an_xray(tmp_path, PhotometricInterpretation="MONOCHROME1")], KEY).images[0].pixels
-    np.testing.assert_array_equal(inverted, 65535 - plain)
-
-
-def test_eight_bits_stay_eight_bits_and_bits_above_those_stored_are_dropped(tmp_path: Path) -> None:
-    """An overlay that hides in the high bits is not part of the image."""
-    eight = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelData": bytes(range(256))}
-    assert read_series([an_xray(tmp_path, **eight)], KEY).images[0].pixels.dtype == np.uint8
-    hidden = (a_pattern(0) | 0x8000).tobytes()
-    np.testing.assert_array_equal(
-        read_series([an_xray(tmp_path, PixelData=hidden)], KEY).images[0].pixels, read_series([an_xray(tmp_path / "b")], KEY).images[0].pixels
-    )
-
-
-def test_a_voi_lut_wins_over_a_window(tmp_path: Path) -> None:
-    """The table inverts the values here, so that its use is seen."""
-    dataset, lut = a_dataset(), Dataset()
-    lut.LUTDescriptor, lut.LUTData = [4096, 0, 12], np.arange(4095, -1, -1, dtype=np.uint16).tobytes()
-    path = an_xray(tmp_path, VOILUTSequence=Sequence([lut]), WindowCenter=100, WindowWidth=10)
-    stored = np.frombuffer(dataset.PixelData, np.uint16).reshape(SIZE, SIZE)
-    np.testing.assert_array_equal(read_series([path], KEY).images[0].pixels, np.rint((4095 - stored.astype(np.float64)) / 4095 * 65535).astype(np.uint16))
-
-
-@pytest.mark.parametrize("spacing", [[0, 0], [-1, 1]])
-def test_an_impossible_spacing_of_an_xray_is_refused(tmp_path: Path, spacing: list[float]) -> None:
-    """Missing is fine for a 2-D image, wrong is not."""
-    assert codes_of([an_xray(tmp_path, ImagerPixelSpacing=spacing)]) == {"SPACING"}
-    assert codes_of([an_xray(tmp_path, ImagerPixelSpacing=None)]) == {""}
-
-
-def test_what_a_header_says_of_text_goes_with_the_image(tmp_path: Path) -> None:
-    """Screens and ultrasound are suspect, unless they deny that text is burned in; the pixels, in RGB, are looked at later."""
-    rgb = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-    colour = {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.6.1", "Modality": "US", "SamplesPerPixel": 3, "PhotometricInterpretation": "RGB",
-              "PlanarConfiguration": 0,
-              "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelData": rgb.tobytes()}  # fmt: skip
-    for said, risk in ((None, "high"), ("NO", "low"), ("YES", "said")):
-        kept = read_series([a_dicom(tmp_path, BurnedInAnnotation=said, **colour)], KEY).images[0]
-        assert kept.text_risk == risk
-        np.testing.assert_array_equal(kept.pixels, rgb)
-
-
-def test_every_file_that_pydicom_ships_gets_an_answer() -> None:
-    """Broken and odd ones too: an outcome with a code, never another exception, and no lost file."""
-    series: dict[str, list[Path]] = {}
-    refused = 0
-    files = sorted(path for path in PYDICOM_FILES.rglob("*") if path.is_file())
-    for path in files:
-        try:
-            series.setdefault(read_header(path).series_uid, []).append(path)
-        except ImageError as error:
-            refused += bool(error.code and error.reason)
-    results = [read_series(paths, KEY) for paths in series.values()]
-    outcomes = [outcome for result in results for outcome in result.outcomes.values()]
-    assert len(outcomes) + refused == len(files)
-    assert sum(len(result.images) for result in results) >= 4
-    assert all(outcome.outcome == "kept" or (outcome.code and outcome.reason) for outcome in outcomes)
-
-
-FUZZED = ("MR_small.dcm", "MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_jpeg_ls_lossless.dcm", "MR_small_expb.dcm", "priv_SQ.dcm")
-
-
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(st.sampled_from(FUZZED), st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=6), st.integers(0, 6)), min_size=1, max_size=6))
-def test_bytes_changed_at_random_never_escape_as_another_error(tmp_path: Path, name: str, edits: list[tuple[float, bytes, int]]) -> None:
-    """Bytes are replaced, inserted and removed, mostly in the header; a panic of the RLE decoder counts as corrupt, too."""
-    content = bytearray((PYDICOM_FILES / name).read_bytes())
-    for place, new, removed in edits:
-        begin = int(place**3 * len(content))
-        content[begin : begin + removed] = new
-    path = tmp_path / "fuzzed.dcm"
-    path.write_bytes(content)
-    assert set(read_series([path], KEY).outcomes) == {path}
-
-
-@real_data
-def test_seven_transfer_syntaxes_decode_to_the_same_pixels() -> None:
-    """Real files, one slice in seven lossless syntaxes."""
-    from curation.dicom_pixels import decode_frames
-    from curation.dicom_reading import open_dataset
-
-    folder = SHARED / "mr-siemens-7-syntaxes"
-    if not folder.is_dir():
-        pytest.skip(f"real data are not here: {folder}")
-    datasets = [open_dataset(path) for path in sorted(folder.glob("*.dcm"))]
-    assert len({str(dataset.file_meta.TransferSyntaxUID) for dataset in datasets}) == 7
-    assert len({decode_frames(dataset).tobytes() for dataset in datasets}) == 1
-
-
-@real_data
-@pytest.mark.parametrize(
-    ("folder", "expected"),
-    [
-        ("ct-ge-head-tilt", {("quarantined", "GANTRY_TILT")}), ("ct-ge-small", {("quarantined", "VALUE_RANGE")}), ("ct-philips-phantom-tilt", {("kept", "")}),
-        ("mr-ge-fmri", {("kept", "")}), ("mr-siemens-mosaic", {("kept", "")}), ("mr-enhanced", {("kept", "")}),
-        ("mr-siemens-7-syntaxes", {("kept", ""), ("duplicate", "SAME_PIXELS")}),
-    ],
-)  # fmt: skip
-def test_real_series_are_judged_by_what_they_are(folder: str, expected: set[tuple[str, str]]) -> None:
-    """Tilt and a T1 image that calls itself CT are refused; whole volumes, functional MR and mosaics are kept."""
-    if not (SHARED / folder).is_dir():
-        pytest.skip(f"real data are not here: {SHARED / folder}")
-    series: dict[str, list[Path]] = {}
-    refused: set[str] = set()
-    for path in sorted(path for path in (SHARED / folder).rglob("*") if path.is_file()):
-        try:
-            series.setdefault(read_header(path).series_uid, []).append(path)
-        except ImageError as error:
-            refused.add(error.code)
-    assert refused <= {"DIRECTORY", "NOT_DICOM"}
-    found = {(outcome.outcome, outcome.code) for paths in series.values() for outcome in read_series(paths, KEY).outcomes.values()}
-    assert found == expected
-
-
-def test_an_element_that_claims_four_gigabytes_takes_no_room(tmp_path: Path) -> None:
-    """With less memory than it claims, the answer is that the file is cut short."""
-    import subprocess
-    import sys
-
-    content = an_xray(tmp_path).read_bytes()
-    place = content.index(b"\x08\x00\x18\x00UI")
-    (tmp_path / "claim.dcm").write_bytes(content[:place] + b"\x09\x00\x01\x10OB\0\0\xf0\xff\xff\xff" + content[place:])
-    script = (
-        "import resource, sys; from pathlib import Path; from curation.dicom_reading import open_dataset; from curation.errors import ImageError\n"
-        "resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))\n"
-        "try:\n    open_dataset(Path(sys.argv[1]))\n"
-        "except ImageError as error:\n    print(error.code)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "claim.dcm")], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
-    )
-    assert done.stdout == "TRUNCATED\n", done.stderr

@@ -12,7 +12,7 @@ from curation.manifest import read_manifest
 from curation.plan import find_files, open_reader
 from curation.project import Project
 from curation.recipe import SourceSettings
-from tests.curation.test_ingest import KEY, SETTINGS, Here, a_source, fill, run, write_table
+from tests.curation.ingest_builders import KEY, SETTINGS, Here, a_source, fill, run, write_table
 
 
 def is_idle(project: Project, *sources: SourceSettings) -> bool:

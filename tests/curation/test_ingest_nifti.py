@@ -16,7 +16,7 @@ from curation.pixels import decode, hash_pixels
 from curation.project import Project
 from curation.recipe import HarmonizeSettings, SourceSettings
 from curation.shards import Place, ShardReader
-from tests.curation.test_ingest import KEY, Here
+from tests.curation.ingest_builders import KEY, Here
 from tests.curation_builders import a_nifti, a_raster, a_volume
 
 REAL = Path(__file__).parents[3] / "shared" / "data"

@@ -14,7 +14,7 @@ from curation.manifest import read_manifest
 from curation.project import Project
 from curation.recipe import HarmonizeSettings, SourceSettings
 from tests.curation.dicom_builders import a_dataset, a_series, an_xray, save
-from tests.curation.test_ingest import KEY, Here
+from tests.curation.ingest_builders import KEY, Here
 from tests.curation_builders import a_picture, a_raster
 
 REAL = Path(__file__).parents[3] / "shared" / "data"

@@ -4,35 +4,26 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
 
 from curation.errors import GateError
-from curation.git import run_git
 from curation.ledger import read_ledger
 from curation.manifest import read_manifest, write_manifest
 from curation.pixels import encode_png
 from curation.project import Project
 from curation.shards import write_shards
-from curation.versions import list_versions, open_version
+from curation.versions import open_version
 from synthesis.candidates import MARK
 from tests.builders import pixels_of
 from tests.validation.builders import META, TRAINING, a_ready_project, answer, change, digest, issue, learn_from, make_release
+from tests.validation.release_builders import ACQUIRED, Plant, ids, state
 from validation.recipe import ReleaseSettings
 from validation.release import release
-from validation.verify import tree_md5
 
 SYNTHETIC = pl.col("origin") == "synthetic"
-ACQUIRED = pl.col("origin") == "acquired"
-
-
-def ids(project: Project, where: pl.Expr) -> list[str]:
-    """Return the image_ids of some rows of the working manifest."""
-    return read_manifest(project.manifest).filter(where)["image_id"].to_list()
 
 
 def store_again(project: Project, image_id: str, mark: dict[str, str] | None) -> None:
@@ -211,7 +202,6 @@ def age_of_an_old_patient(project: Project) -> None:
     change(project, "age_years", 104.0, pl.col("image_id") == ids(project, ACQUIRED)[0])
 
 
-Plant = Callable[[Project], None]
 PLANTED: tuple[tuple[Plant, str], ...] = (
     (synthetic_in_test, "1a"), (generator_saw_test, "1b"), (generator_unknown, "1b"), (parent_in_test, "1b"),
     (patient_on_two_sides, "2 "), (equal_pixels_on_two_sides, "2 "), (other_generator_saw_val, "3 "),
@@ -222,12 +212,6 @@ PLANTED: tuple[tuple[Plant, str], ...] = (
     (unknown_task, "8 "), (counted_twice, "8 "), (verdict_without_reader, "8 "), (readers_said_no, "8 "), (readers_are_split, "8 "),
     (answer_taken_back, "8 "), (readers_gave_another_label, "8 "), (age_of_an_old_patient, "contract: ranges"),
 )  # fmt: skip
-
-
-def state(project: Project) -> tuple[Any, ...]:
-    """Return everything that a refused release must leave as it is."""
-    data = tree_md5(project.data) if project.data.exists() else ""
-    return data, run_git(project.root, "rev-parse", "HEAD"), list_versions(project), run_git(project.root, "status", "--porcelain"), project.ledger.read_bytes()
 
 
 @pytest.mark.parametrize(("plant", "check"), PLANTED, ids=[plant.__name__ for plant, _ in PLANTED])
@@ -292,58 +276,6 @@ def test_too_few_labels_are_refused(tmp_path: Path) -> None:
         make_release(project, least_labelled_share=0.9)
     with pytest.raises(GateError, match="least_images"):
         make_release(project, least_images=1000)
-
-
-def spoil_shard(project: Project) -> None:
-    """Flip one bit of a released shard."""
-    shard = next(project.released_shards.glob("*.tar"))
-    content = bytearray(shard.read_bytes())
-    content[2000] ^= 1
-    shard.chmod(0o644)
-    shard.write_bytes(bytes(content))
-
-
-def spoil_manifest(project: Project) -> None:
-    """Edit the released manifest."""
-    path = project.data / "manifest.parquet"
-    path.chmod(0o644)
-    rows = pl.read_parquet(path)
-    rows.with_columns(label=pl.lit("nevus")).write_parquet(path)
-
-
-def edit_ledger(project: Project) -> None:
-    """Change a word in the ledger."""
-    project.ledger.write_text(project.ledger.read_text().replace("every check passed", "every check failed"))
-
-
-def cut_ledger(project: Project) -> None:
-    """Cut the end of the ledger off."""
-    project.ledger.write_text("")
-
-
-def edit_release(project: Project) -> None:
-    """Change what a release said, and the file list with it."""
-    path = project.data / "release.json"
-    path.chmod(0o644)
-    path.write_text(path.read_text().replace('"licence": "none"', '"licence": "free"'))
-
-
-@pytest.mark.parametrize(
-    ("spoil", "check"),
-    [(spoil_shard, "7a"), (spoil_manifest, "7a"), (edit_ledger, "7b"), (cut_ledger, "7b"), (edit_release, "7c")],
-    ids=["shard", "manifest", "ledger edited", "ledger cut", "release"],
-)
-def test_a_changed_release_stops_the_next_one(tmp_path: Path, spoil: Plant, check: str) -> None:
-    """Released files and the ledger are immutable: when one was changed, nothing is released on top of it."""
-    project = a_ready_project(tmp_path)
-    make_release(project)
-    change(project, "label", "keratosis", pl.col("image_id") == ids(project, ACQUIRED)[0])
-    spoil(project)
-    before = state(project)
-    with pytest.raises(GateError) as refused:
-        make_release(project)
-    assert any(failure.startswith(check) for failure in refused.value.failures), refused.value.failures
-    assert state(project) == before
 
 
 def test_the_mark_that_is_looked_for_is_the_one_that_is_written() -> None:
