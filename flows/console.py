@@ -112,14 +112,14 @@ def progress_bar() -> Iterator[Progress]:
 
 
 def write_lines(write: Callable[[str], None], every_s: float = LINE_S) -> Progress:
-    """Return a progress callback that writes at most one line in `every_s` seconds, the first one after that time."""
+    """Return a progress callback that writes at most one line in `every_s` seconds, the first one after that time, and none about what is done."""
     last = time.monotonic()
 
     def tell(done: int, total: int, what: str) -> None:
         nonlocal last
-        if time.monotonic() - last >= every_s:
+        if done != total and time.monotonic() - last >= every_s:
             last = time.monotonic()
-            write(f"{what}: {done:,} of {total:,}" if total else what)
+            write(f"{what}: {done:,} of {total:,}" if total > 1 else what)
 
     return tell
 

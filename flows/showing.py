@@ -84,6 +84,9 @@ def show_curate(report: CurateReport) -> None:
     out().print(f"[bold]Curate[/]  {report.rows:,} rows: {sides or 'no split yet'}  [dim]{report.seconds:,.1f} s[/]")
     found = f"{report.duplicates:,} duplicates left out, {report.label_conflicts:,} label conflicts, {report.moved_groups:,} groups moved to train"
     out().print(f"        {found}; {report.gaps:,} cells lack images")
+    if empty := [side for side in ("train", "val", "test") if report.rows and not report.splits.get(side)]:
+        why = "whole patients go to one side, so more patients are needed, or other shares in [split]"
+        out().print(f"[yellow]        no image is in {' or '.join(empty)}: {why}[/]", soft_wrap=True)
     if report.unknown_overrides:
         out().print(f"[yellow]        {report.unknown_overrides:,} overrides name images that are not here[/]")
 
@@ -105,7 +108,12 @@ def show_gaps(gaps: pl.DataFrame) -> None:
         "synthesize": "next: curaloop synthesize --plan says for which of these classes candidates can be made, and what that takes",
         "collect": "`collect`: too few patients to learn from, or volumes: more images are needed",
     }
-    _next("; ".join(sentence for action, sentence in advice.items() if action in actions) or "no cell lacks images")
+    full = (
+        "no cell lacks images"
+        if gaps.height
+        else "no image has a label, so there is no cell: name the column `label` in the source, or let experts label (curaloop review push)"
+    )
+    _next("; ".join(sentence for action, sentence in advice.items() if action in actions) or full)
 
 
 def show_diff(old: str, new: str, found: VersionDiff) -> None:
@@ -165,6 +173,10 @@ def show_finetune(report: FinetuneReport) -> None:
     for task, result in report.tasks.items():
         if result.get("warning"):
             out().print(f"[yellow]{task}: {escape(result['warning'])}[/]", soft_wrap=True)
+    if not rows:
+        least = "finetune.least_train_images"
+        out().print(f"[yellow]no model: no task has two classes with at least {least} real train images; `curaloop gaps` counts them[/]", soft_wrap=True)
+        return
     out().print(f"model in {escape(report.folder)}", soft_wrap=True)
     _next("next: curaloop report compares with the version before; curaloop review push asks about what the model is unsure of")
 

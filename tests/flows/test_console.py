@@ -64,5 +64,6 @@ def test_a_log_gets_a_line_about_progress_only_now_and_then() -> None:
     tell(1200, 2000, "reading")
     tell(1201, 2000, "reading")
     time.sleep(0.06)
-    tell(0, 0, "fetching")
-    assert lines == ["reading: 1,200 of 2,000", "fetching"]
+    tell(2000, 2000, "reading")
+    tell(0, 1, "screening")
+    assert lines == ["reading: 1,200 of 2,000", "screening"]
