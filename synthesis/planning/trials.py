@@ -125,7 +125,7 @@ def _peak_of_process(device: Any) -> Iterator[list[float]]:
     peak: list[float] = []
     on_gpu = device.type == "cuda"
     if on_gpu:
-        torch.cuda.init()
+        torch.cuda.init()  # type: ignore[no-untyped-call]
         torch.cuda.reset_peak_memory_stats(device)
     elif RESET.exists():
         RESET.write_text("5")
