@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
 from collections.abc import Callable
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from flows.stages import Work
 
 T = TypeVar("T")
+
+FULL = "the disk is full: make room, or move the project, and run the same command again; what was finished is kept"
+CLOSED = "a file or folder may not be written or read: look at its owner, its rights and whether the disk is mounted read-only, then run the same command again"
+REMEDIES = {errno.ENOSPC: FULL, errno.EDQUOT: FULL, errno.EROFS: CLOSED, errno.EACCES: CLOSED, errno.EPERM: CLOSED}
 
 
 @dataclass
@@ -52,6 +57,9 @@ class Doorstep(TyperGroup):
         except Exception as error:
             if isinstance(error, typer.Exit | typer.Abort) or hasattr(error, "exit_code"):
                 raise  # typer's own: wrong options, --help
+            if isinstance(error, OSError) and error.errno in REMEDIES:
+                _tell(REMEDIES[error.errno], ctx.obj, 1, type(error).__name__)
+                raise typer.Exit(1) from error
             _show_lines(error)
             message = f"unexpected {type(error).__name__} (see the traceback above). Run the same command again; if it stays, please report it."
             _tell(message, ctx.obj, 1, type(error).__name__)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -85,3 +87,13 @@ def test_ctrl_c_is_exit_code_130_with_a_sentence() -> None:
     assert answer.exit_code == 130
     assert "the same command goes on" in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize(("number", "said"), [(errno.ENOSPC, "the disk is full: make room"), (errno.EROFS, "mounted read-only"), (errno.EACCES, "its owner")])
+def test_a_full_or_closed_disk_is_no_fault_of_ours(number: int, said: str) -> None:
+    """It gets a remedy and no traceback; the file's name, which may be a patient's, stays out."""
+    answer = CliRunner().invoke(an_app(OSError(number, os.strerror(number), "/in/Doe^Jane.dcm")), ["fail"])
+    assert answer.exit_code == 1
+    assert said in answer.stderr.replace("\n", " ")
+    assert "Traceback" not in answer.stderr
+    assert "Doe^Jane" not in answer.stderr
