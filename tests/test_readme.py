@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from docs.generate import pages
+from tests.builders import a_key
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -39,8 +40,8 @@ def execute(command: str, folder: Path, environment: dict[str, str]) -> None:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """Return an environment with a key of its own."""
-    return {**os.environ, "CURALOOP_KEY_FILE": str(tmp_path / "key"), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    """Return an environment with the tests' key, which `curaloop init` keeps."""
+    return {**os.environ, "CURALOOP_KEY_FILE": str(a_key(tmp_path / "key")), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
 
 
 def make_images(folder: Path) -> None:
