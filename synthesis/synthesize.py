@@ -37,7 +37,7 @@ from synthesis.remembering import remember
 from synthesis.requests import Request, asks_for_synthesis, plan_requests, say_fewer_classes
 from synthesis.rewarding import RewardReport, learn_reward
 from synthesis.screening import HELD_OUT_IMAGES, Embed, ScreenPower, screen_candidates
-from synthesis.strips import draw_strip
+from synthesis.strips import draw_strips
 from synthesis.training_set import TrainingSet, hash_rows, load_images, most_common, to_levels, usable_rows, write_training_rows
 from synthesis.verdict_trend import ExpertVerdict
 from synthesis.volumes import as_picture
@@ -308,10 +308,10 @@ def _write_strips(here: _Round, drawn: Drawn, first_seed: int) -> dict[str, str]
     if here.settings.generator.engine != "pixel":
         return {}
     trained, strips = load_generator(here.folder, here.settings.generator.device), {}
-    first = dict(reversed([*zip(drawn.labels, drawn.wanted, strict=True)]))
-    for number, (label, wish) in enumerate(sorted(first.items())):
+    first = dict(sorted(dict(reversed([*zip(drawn.labels, drawn.wanted, strict=True)])).items()))
+    for number, (label, strip) in enumerate(zip(first, draw_strips(trained, [*first.values()], here.settings.sampling), strict=True)):
         path = here.folder / f"strip-{first_seed}-{number}.png"
-        write_bytes(encode_png(draw_strip(trained, wish, here.settings.sampling)), path)
+        write_bytes(encode_png(strip), path)
         strips[label] = _inside(here.project, path)
     return strips
 
