@@ -94,7 +94,7 @@ def test_the_page_says_what_the_screens_are_worth(tmp_path: Path) -> None:
     grid = folder / "samples-0.png"
     grid.write_bytes(encode_png(np.full((8, 8, 3), 90, np.uint8)))
     told = a_round(is_measured=True) | {"generator_sha256": hashlib.sha256(b"generator").hexdigest(), "fidelity": {}}
-    told |= {"sample_grid": grid.relative_to(project.root).as_posix(), "requested": {"ring": 1, "disc": 2}}
+    told |= {"sample_grid": grid.relative_to(project.root).as_posix(), "requested": {"ring": 1, "disc": 2}, "warnings": ["the autoencoder keeps <less>"]}
     (folder / "round-0.json").write_text(json.dumps(told))
     make_release(project)
     page = write_report(project).read_text()
@@ -102,6 +102,7 @@ def test_the_page_says_what_the_screens_are_worth(tmp_path: Path) -> None:
     assert "Is the class shown?" in page
     assert "Power spectrum: 1.00 times that of the real images where it is coarse, 1.93 times where it is fine" in page
     assert "Yes, by what the encoder sees, fine noise or blur" in page
+    assert "<strong>Look out</strong>, colour-2d: the autoencoder keeps &lt;less&gt;." in page
     assert 'id="table-swaps"' in page
     assert "planted artefacts that the source screen found" in page
     assert "Everything that the newest round drew: colour-2d, disc, ring" in page
