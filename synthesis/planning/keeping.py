@@ -120,9 +120,9 @@ def planned_settings(
 
 
 def plan_path(models: Path, usable: pl.DataFrame, settings: SynthesisSettings, machine: Machine, threads: int | None) -> Path:
-    """Return where the plan for these rows, this recipe and this machine lies."""
+    """Return where the plan for these rows, this recipe and this machine lies; `synthesis.enabled` says when to draw, not what."""
     rows = usable.select("image_id", "label").sort("image_id").rows()
-    known = {"format": FORMAT, "settings": settings.sha256(), "rows": rows, "machine": asdict(machine), "threads": threads}
+    known = {"format": FORMAT, "settings": settings.model_copy(update={"enabled": True}).sha256(), "rows": rows, "machine": asdict(machine), "threads": threads}
     return models / f"plan-{hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]}.json"
 
 

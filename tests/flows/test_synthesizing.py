@@ -136,3 +136,14 @@ def test_planning_leaves_a_report_and_trains_nothing(tmp_path: Path) -> None:
     assert kept["stop"] == plan.stop
     assert kept["generator"]["steps"] == 8
     assert not list(project.models.glob("generator-*"))
+
+
+def test_what_is_drawn_follows_the_plan_whether_or_not_the_loop_draws(tmp_path: Path) -> None:
+    """`curaloop synthesize` turns synthesis on for itself; the plan that was shown before holds all the same, and nothing is timed again."""
+    project = a_phantom_project(tmp_path)
+    synthesis = tiny_synthesis(enabled=False, plan=PlanSettings(preset="cpu-32", least_class_patients=50))
+    settings = Settings(dataset=DatasetSettings(name="phantoms"), synthesis=synthesis)
+    run_plan(Work(project, settings))
+    assert "50 would be enough" in run_asked_synthesis(Work(project, settings)).skipped
+    run_plan(Work(project, settings.model_copy(update={"synthesis": synthesis.model_copy(update={"enabled": True})})))
+    assert len(list(project.models.glob("plan-*.json"))) == 1
