@@ -39,7 +39,8 @@ class OnGpu(torch.Tensor):
     def __new__(cls, held: torch.Tensor) -> Self:
         """Return a tensor of the same shape, type and layout."""
         layout: dict[str, Any] = {"strides": held.stride(), "storage_offset": held.storage_offset(), "dtype": held.dtype, "device": GPU}
-        made: Any = torch.Tensor._make_wrapper_subclass(cls, held.size(), **layout)
+        with torch.inference_mode(mode=False):
+            made: Any = torch.Tensor._make_wrapper_subclass(cls, held.size(), **layout)
         made.held = held
         return made  # type: ignore[no-any-return]
 
@@ -52,6 +53,10 @@ class OnGpu(torch.Tensor):
     def requires_grad(self) -> bool:  # type: ignore[override]
         """Of what is held."""
         return self.held.requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.held.requires_grad = value
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Let what is held learn."""

@@ -18,6 +18,7 @@ from synthesis.engines.loading import load_engine
 from synthesis.engines.lora import LoraDiffusion
 from synthesis.pretrained import check_pipeline, find_pipeline, hash_pipeline, open_pipeline, write_prompt
 from synthesis.recipe import GeneratorSettings, LoraSettings, SamplingSettings
+from tests.pretended_gpu import pretended_gpu
 from tests.synthesis.builders import CLASSES, a_phantom, tiny_generator
 
 SAMPLING = SamplingSettings(steps=3)
@@ -207,3 +208,18 @@ def test_wrong_use_is_refused(tmp_path: Path, pipeline: Path) -> None:
     (copy / "unet" / "config.json").write_text((copy / "unet" / "config.json").read_text() + "\n")
     with pytest.raises(UsageError, match="bring that one back"):
         load_engine(tmp_path / "made")
+
+
+def test_a_pipeline_is_adapted_and_draws_on_a_gpu(tmp_path: Path, pipeline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a pretended GPU nothing is left on the wrong device, and no convolution on the CPU; the CPU draws the same, give or take rounding."""
+    wishes = [Wanted({"label": CLASSES[0]}, seed) for seed in (1, 2)]
+    with pretended_gpu(monkeypatch) as gpu:
+        with pytest.raises(StopError):
+            LoraDiffusion(settings(pipeline, steps=2, checkpoint_steps=1), SAMPLING).fit(examples(), tmp_path, stop_after(1))
+        engine = LoraDiffusion(settings(pipeline, steps=2, checkpoint_steps=1), SAMPLING)
+        assert engine.fit(examples(), tmp_path, silent).first_step == 1
+        drawn = engine.sample(wishes, silent)
+        assert gpu.heavy_on_gpu > 50
+        assert gpu.heavy_on_cpu == 0
+    on_cpu = load_engine(tmp_path, SAMPLING, "cpu").sample(wishes, silent)
+    assert max(np.abs(one.astype(float) - two).max() for one, two in zip(drawn, on_cpu, strict=True)) <= 8
