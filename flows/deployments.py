@@ -17,17 +17,19 @@ from flows.settings import Settings
 TEMPLATE = Path(__file__).parent / "templates" / "prefect.yaml"  # prefect.yaml at the repository's root is a link to it
 
 
-def render_deployments(project: Project, settings: Settings) -> str:
-    """Return `prefect.yaml` with this project's folder and dataset name."""
+def render_deployments(project: Project, settings: Settings, *, is_scheduled: bool = True) -> str:
+    """Return `prefect.yaml` with this project's folder and dataset name, its schedules asleep unless `is_scheduled`."""
     text = TEMPLATE.read_text()
+    if not is_scheduled:
+        text = text.replace("active: true", "active: false")
     values = {"CURALOOP_PROJECT": str(project.root.resolve()), "CURALOOP_DATASET": slug_of(settings.dataset.name)}
     for name, value in values.items():
         text = text.replace("{{ $" + name + " }}", value)
     return text
 
 
-def deploy(project: Project, settings: Settings) -> tuple[PrefectAccess, tuple[str, ...]]:
-    """Register everything in `prefect.yaml` for this project; doing it again changes nothing.
+def deploy(project: Project, settings: Settings, *, is_scheduled: bool = True) -> tuple[PrefectAccess, tuple[str, ...]]:
+    """Register everything in `prefect.yaml` for this project; doing it again changes nothing. Schedules sleep unless `is_scheduled`.
 
     Raises:
         ServiceError: no server is configured or up, or it refuses.
@@ -40,7 +42,7 @@ def deploy(project: Project, settings: Settings) -> tuple[PrefectAccess, tuple[s
     create_work_pool(access)
     folder = services_folder(project)
     rendered = folder / "prefect.yaml"
-    write_bytes(render_deployments(project, settings).encode(), rendered)
+    write_bytes(render_deployments(project, settings, is_scheduled=is_scheduled).encode(), rendered)
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(rendered)]
     environment = client_environment(access, folder / "prefect")
     answer = subprocess.run(command, env=environment, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)

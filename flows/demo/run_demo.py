@@ -133,7 +133,7 @@ def _start(work: Work) -> Services:
     from flows.services import start_services
 
     services, _ = start_services(work.project, work.settings)
-    deploy(work.project, work.settings)
+    deploy(work.project, work.settings, is_scheduled=False)  # a pull every 15 minutes would now and then hold the lock that the demo's next step needs
     return services
 
 

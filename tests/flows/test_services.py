@@ -143,6 +143,8 @@ def test_the_deployments_of_a_project_are_its_own(tmp_path: Path) -> None:
     assert all(each["parameters"] == {"project_dir": str(work.project.root)} for each in by_flow.values())
     assert by_flow["run_loop"]["schedules"][0]["cron"] == "30 2 * * *"
     assert by_flow["pull_review"]["schedules"][0]["cron"] == "*/15 * * * *"
+    asleep = yaml.safe_load(render_deployments(work.project, work.settings, is_scheduled=False))
+    assert [schedule["active"] for each in asleep["deployments"] for schedule in each.get("schedules", [])] == [False, False]
     [trigger] = by_flow["finetune_model"]["triggers"]
     assert trigger["match"] == {"prefect.resource.id": "curaloop.dataset.test-cohort"}
     assert trigger["parameters"] == {"version": "{{ event.payload.version }}"}
@@ -209,6 +211,17 @@ def test_the_release_event_starts_fine_tuning_of_that_version(served: Work) -> N
     assert runs[0]["parameters"] == {"project_dir": str(served.project.root), "version": "data-v1"}
     [metrics] = served.project.models.glob("data-v1-*/metrics.json")
     assert json.loads(metrics.read_text())
+
+
+@pytest.mark.service
+def test_the_nightly_run_is_planned(served: Work) -> None:
+    """A schedule of which Prefect's scheduler plans no run would never start one, and nobody would be told."""
+    access, _ = deploy(served.project, served.settings)
+    asked = {"flows": {"name": {"any_": ["run-loop"]}}, "sort": "EXPECTED_START_TIME_DESC", "limit": 1}
+    deadline = time.monotonic() + 200
+    while not (planned := request(access, "POST", "/flow_runs/filter", asked)) and time.monotonic() < deadline:
+        time.sleep(1)
+    assert [(run["auto_scheduled"], run["expected_start_time"][11:16]) for run in planned] == [(True, "02:30")]
 
 
 @pytest.mark.service
