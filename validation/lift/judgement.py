@@ -10,7 +10,6 @@ Schedule = Literal["none", "mix", "pretrain", "decay"]
 Word = Literal["accept", "reject", "inconclusive"]
 CostKind = Literal["class", "calibration", "subgroup"]
 CONTROLS: tuple[Arm, ...] = ("real", "weighted", "logit_adjusted", "duplicated", "augmented", "smote")
-SYNTHETIC: tuple[Arm, ...] = ("unfiltered", "screened", "accepted")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from validation.lift.judgement import Arm, ArmResult, Cost, Estimate, Schedule, Verdict, Word
+from validation.lift.judgement import CONTROLS, Arm, ArmResult, Cost, Estimate, Schedule, Verdict, Word
 from validation.lift.leaks import LEAST_SHARE
 from validation.recipe import LiftSettings
 
@@ -26,7 +26,7 @@ NAMES: dict[Arm, str] = {
 
 def hardest_control(arms: Sequence[ArmResult], label: str | None) -> ArmResult | None:
     """Return the control over which the lower bound of the lift is lowest: who beats this one beats all. None: no control has an interval."""
-    own = [arm for arm in arms if arm.label == label and arm.arm not in ("unfiltered", "screened", "accepted") and arm.lift.low is not None]
+    own = [arm for arm in arms if arm.label == label and arm.arm in CONTROLS and arm.lift.low is not None]
     return min(own, key=lambda arm: arm.lift.low if arm.lift.low is not None else 0.0, default=None)
 
 
