@@ -17,7 +17,7 @@ from synthesis.planning.keeping import plan_synthesis, planned_settings
 from synthesis.planning.plan import count_views, find_shortage, make_plan
 from synthesis.planning.presets import PRESETS, apply_preset, choose_preset
 from synthesis.planning.trials import time_sampling, time_training
-from synthesis.recipe import GeneratorSettings, LatentSettings, PlanSettings, SamplingSettings, SynthesisSettings
+from synthesis.recipe import GeneratorSettings, LatentSettings, PlanSettings, SamplingSettings, SynthesisSettings, VolumeSettings
 from tests.synthesis.builders import a_gap_table, a_phantom_project, embed_phantoms, tiny_generator, tiny_synthesis
 
 CPU = Machine("x86_64", 2, 16.0)
@@ -229,9 +229,11 @@ def test_a_pretrained_autoencoder_that_shrinking_beats_is_foreseen(tmp_path: Pat
 
 
 def test_a_default_autoencoder_is_not_called_brief() -> None:
-    """Nothing is known against 1,500 steps of 16 images; 400 were measured to be too few. A base brings its own."""
+    """Nothing is known against 1,500 steps; 400 of 16 images and 100 of 4 volumes were measured to be too few. A base brings its own."""
     briefly = LatentSettings(steps=400)
     assert warn_of_autoencoder(GeneratorSettings(engine="latent")) == ""
+    assert warn_of_autoencoder(GeneratorSettings(engine="volume")) == ""
+    assert warn_of_autoencoder(GeneratorSettings(engine="volume", volume=VolumeSettings(steps=100))).endswith("raise synthesis.generator.volume.steps")
     assert "set synthesis.generator.engine = 'pixel'" in warn_of_autoencoder(GeneratorSettings(engine="latent", latent=briefly))
     assert warn_of_autoencoder(GeneratorSettings(engine="latent", latent=briefly, base=Path("base"))) == ""
     assert warn_of_autoencoder(GeneratorSettings(engine="pixel", latent=briefly)) == ""
