@@ -23,9 +23,9 @@ VIEWS = (
 TOO_BRIEF = {
     "latent": (
         400 * 16,
-        "on HAM10000 at 64 px 400 steps of 16 images rebuilt held-out ones with 29.0 dB, and shrunk four times and enlarged again they kept 33.7",
+        "on HAM10000 at 64 px 400 steps of 16 rebuilt held-out images with 29.0 dB, and shrunk four times and enlarged they kept 33.7",
     ),
-    "volume": (100 * 4, "of real MR volumes 100 steps of 4 crops rebuilt others with 20.5 dB, and shrunk four times and enlarged again they kept 31.0"),
+    "volume": (100 * 4, "of real MR volumes 100 steps of 4 crops rebuilt others with 20.5 dB, and shrunk four times and enlarged they kept 31.0"),
 }
 """Images that an autoencoder looked at when it still kept less than shrinking does, and what it kept."""
 
