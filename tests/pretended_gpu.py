@@ -166,7 +166,7 @@ def _recording() -> Any:
 @contextmanager
 def _guarded() -> Iterator[None]:
     """Let torch choose a GPU where there is none: the guard of the meta device, which does nothing, stands in for that of CUDA, which this build lacks."""
-    library = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / "libc10.so"))
+    library = ctypes.CDLL(str(next((Path(torch.__file__).parent / "lib").glob("libc10.*"))))
     guards = (ctypes.c_void_p * (META + 1)).in_dll(library, "_ZN3c104impl26device_guard_impl_registryE")
     before, lifts = guards[CUDA], torch._C._only_lift_cpu_tensors()
     guards[CUDA] = guards[META]
