@@ -24,7 +24,8 @@ COPIES = {aten.copy_.default, aten._to_copy.default}
 """What may go from one device to the other."""
 INDEXES = {aten.index.Tensor, aten.index_put_.default, aten.index_put.default, aten._index_put_impl_.default}
 """A GPU takes positions that lie on the CPU."""
-HEAVY = {aten.convolution.default, aten.native_group_norm.default}
+FUSED = {torch.ops.mkldnn._convolution_pointwise.default} if torch.backends.mkldnn.is_available() else set()  # type: ignore[no-untyped-call]
+HEAVY = {aten.convolution.default, aten.native_group_norm.default, *FUSED}
 RECORDED = {aten._embedding_bag_forward_only.default: aten._embedding_bag.default}
 AUTOGRAD = ("AutogradCPU", "AutogradOther", "AutogradFunctionality", "ADInplaceOrView")
 
@@ -87,12 +88,13 @@ class PretendedGpu(TorchDispatchMode):
     Attributes:
         heavy_on_cpu: convolutions and group norms that were left to the CPU.
         heavy_on_gpu: those that were not.
+        functions_on_gpu: all that was computed or copied there.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._mode_key = torch._C._TorchDispatchModeKey.FAKE  # torch asks no driver then
-        self.heavy_on_cpu, self.heavy_on_gpu = 0, 0
+        self.heavy_on_cpu, self.heavy_on_gpu, self.functions_on_gpu = 0, 0, 0
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Compute one function of tensors."""
@@ -109,6 +111,7 @@ class PretendedGpu(TorchDispatchMode):
             self.heavy_on_gpu, self.heavy_on_cpu = self.heavy_on_gpu + to_gpu, self.heavy_on_cpu + (not to_gpu)
         if not here and not to_gpu:
             return function(*args, **kwargs)
+        self.functions_on_gpu += 1
         _check_devices(function, args, kwargs)
         if to_gpu and asked is not None:
             kwargs["device"] = CPU

@@ -9,6 +9,7 @@ import pytest
 
 from adaptation.encoders import Encoder, has_bfloat16, load_efficientnet, load_encoder
 from curation.errors import UsageError
+from tests.pretended_gpu import pretended_gpu
 
 RNG = np.random.default_rng(0)
 IMAGES = [RNG.integers(0, 255, (32, 32, 3)).astype(np.uint8) for _ in range(5)] + [RNG.integers(-1000, 1000, (6, 32, 32)).astype(np.int16)]
@@ -60,6 +61,15 @@ def test_the_number_of_threads_changes_no_feature_beyond_rounding(encoder: Encod
     one, two = encoder.embed(IMAGES[:2]), load_encoder(threads=2, batch_size=4).embed(IMAGES[:2])
     assert (np.sum(one * two, axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(two, axis=1) > 0.999).all()
     assert load_encoder(batch_size=2).threads >= 1
+
+
+def test_features_are_those_of_the_cpu_on_a_machine_with_a_gpu(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hash names weights, not devices: so that features of two devices never mix, the encoder computes on the CPU only."""
+    alone = encoder.embed(IMAGES[:1])
+    with pretended_gpu(monkeypatch) as gpu:
+        beside = load_encoder(threads=1, batch_size=4).embed(IMAGES[:1])
+        assert gpu.functions_on_gpu == 0
+    np.testing.assert_array_equal(beside, alone)
 
 
 def test_no_images_give_no_features(encoder: Encoder) -> None:

@@ -100,7 +100,7 @@ def test_the_recipes_device_is_kept_when_it_draws(tmp_path: Path, monkeypatch: p
         engine = an_engine("pixel", device="cpu", steps=1)
         engine.fit(some_examples("pixel"), tmp_path, silent)
         engine.sample(some_wishes(some_examples("pixel"), with_parents=False), silent)
-        assert gpu.heavy_on_gpu == 0
+        assert gpu.functions_on_gpu == 0
         assert describe_machine(tiny_generator(device="cpu"))["device"] == "cpu"
         assert describe_machine(tiny_generator())["device"] == "a pretended GPU"
 
