@@ -22,7 +22,7 @@ from benchmarks.lift.pictures import Pictures, read_pictures
 from benchmarks.lift.publishing import publish, summarise
 from benchmarks.lift.readers import simulate_review
 from benchmarks.lift.screening import passed, screen
-from benchmarks.lift.study import MADE, REFERENCES, Study, parse, working
+from benchmarks.lift.study import MADE, REFERENCES, Study, keep_encoder, parse, working
 from curation.errors import CuraloopError
 from validation.lift.cohort import Batch
 
@@ -69,6 +69,7 @@ def run(study: Study) -> None:
         open_bases(study, pictures, tell)  # a wrong one fails now, and not after the oracle
     cuts = make_cuts(pictures, study)
     encoder = load_encoder(threads=study.threads)
+    keep_encoder(study, encoder.sha256)
     folder = study.work / "features" / encoder.sha256[:12]
     views = {arm: look(pictures, cuts, side_of(arm, study), folder, encoder, study) for arm in study.arms}
     rows: list[Row] = []

@@ -188,6 +188,14 @@ def working(study: Study) -> Iterator[None]:
         lock.release()
 
 
+def keep_encoder(study: Study, sha256: str) -> None:
+    """Write down which encoder the work folder's figures are of, or raise `UsageError` when it is another one."""
+    mark = study.work / "encoder.txt"
+    if mark.exists() and mark.read_text() != sha256:
+        raise UsageError("this work folder was made with another version of the encoder, and figures would be mixed: choose another --work")
+    write_bytes(sha256.encode(), mark)
+
+
 def _mark(study: Study) -> None:
     """Write down whose work folder it is, or raise `UsageError` when it is another study's."""
     mark, asked = study.work / "study.json", json.loads(json.dumps(dataclasses.asdict(study), default=str))

@@ -12,7 +12,7 @@ from PIL import Image
 from benchmarks.lift.__main__ import main
 from benchmarks.lift.generating import check_settings
 from benchmarks.lift.pictures import Pictures, read_pictures, read_square
-from benchmarks.lift.study import Study, check, working
+from benchmarks.lift.study import Study, check, keep_encoder, working
 from curation.errors import LockedError, UsageError
 
 HEADER = ("file", "class", "who")
@@ -212,6 +212,15 @@ def test_a_work_folder_is_not_taken_for_data_and_not_shared(tmp_path: Path) -> N
         pass
     with pytest.raises(UsageError, match="--work lies inside --images"):
         check(Study(study.images, study.table, study.images / "work", ("df",)))
+
+
+def test_figures_of_another_encoder_are_not_mixed_in(tmp_path: Path) -> None:
+    """A newer program may embed otherwise, and judgements are kept by name."""
+    study = a_study(tmp_path, rows_of({"nv": 4, "df": 5}))
+    keep_encoder(study, "a" * 64)
+    keep_encoder(study, "a" * 64)
+    with pytest.raises(UsageError, match="another version of the encoder"):
+        keep_encoder(study, "b" * 64)
 
 
 def test_a_wrong_use_ends_with_two_and_names_the_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
