@@ -10,7 +10,7 @@ import pytest
 from curation.errors import UsageError
 from tests.validation.lift.cohorts import a_planted_cohort, few_trainings, with_augmentation
 from validation.lift.cohort import Cohort
-from validation.lift.foresight import foresee, hand_in_half, move_common
+from validation.lift.foresight import foresee, hand_in_half, move_common, see_patients
 from validation.lift.judgement import Word
 
 
@@ -87,3 +87,10 @@ def test_too_few_patients_or_no_common_class_is_refused() -> None:
         hand_in_half(lone, ["rare"], few_trainings(), draw=0)
     with pytest.raises(UsageError, match="no common one"):
         move_common(cohort, ["common", "other", "rare"], few_trainings(), draw=0)
+
+
+def test_a_class_that_cannot_be_halved_is_told_with_what_to_do() -> None:
+    """Counting patients needs no features, so it is asked before anything is embedded."""
+    see_patients({"large": 9, "just enough": 4})
+    with pytest.raises(UsageError, match="rare has 3 train patients, and 4 are needed to hold half of them back: collect more"):
+        see_patients({"large": 9, "rare": 3})
