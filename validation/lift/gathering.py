@@ -22,6 +22,7 @@ from synthesis.training_set import usable_rows
 from validation.invariants import parse
 from validation.lift.augmentation import augment
 from validation.lift.cohort import SPLITS, Augmented, Batch, Cohort, Features, Flags, Names
+from validation.lift.judging import RULES
 from validation.lift.rulings import FOLDER, made_for
 from validation.recipe import LiftSettings
 
@@ -39,7 +40,7 @@ class Case:
         real: labelled real rows of train, val and test, sorted by `image_id`.
         made: synthetic rows, those that failed a screen or an expert too.
         subgroups: value of each real row in every column in which harm is looked for.
-        inputs: hash of everything that the judgement depends on; of the encoder its name.
+        inputs: hash of everything that the judgement depends on; of the court its `RULES`, of the encoder its name.
     """
 
     task: str
@@ -69,7 +70,7 @@ def list_cases(rows: pl.DataFrame, settings: LiftSettings, encoder: str, flips: 
     """
     tasked = with_task(rows)
     made = tasked.filter(pl.col("origin") == "synthetic").with_columns(made_for())
-    asked = [settings.model_dump_json(exclude={"required", "release_inconclusive"}), encoder, *sorted(flips)]
+    asked = [f"rules {RULES}", settings.model_dump_json(exclude={"required", "release_inconclusive"}), encoder, *sorted(flips)]
     return [_one_case(rows, made.filter(pl.col("task") == task).sort("image_id"), task, asked, columns) for task in sorted(set(made["task"]))]
 
 

@@ -25,6 +25,8 @@ from validation.lift.training import REAL, TAUS, Side, Students, train_all, view
 from validation.lift.verdicts import Reach, decide, decide_companion, hardest_control
 from validation.recipe import LiftSettings
 
+RULES = 2
+"""Raised with whatever changes what the court, or the encoder of that name, says of the same images: an older judgement is then held again."""
 VAL_DRAWS = 200
 LEAST_LOW = -2.0
 """Stands for a lower bound where there is none: such a configuration is chosen last."""

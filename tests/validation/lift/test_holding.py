@@ -18,6 +18,7 @@ from tests.validation.lift.cohorts import few_trainings
 from validation.lift.augmentation import augment
 from validation.lift.gathering import list_cases
 from validation.lift.holding import LiftReport, hold_court
+from validation.lift.judging import RULES
 from validation.lift.rulings import judgement_path, read_rulings
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ def test_a_project_is_judged_once_and_its_release_keeps_to_the_verdict(tmp_path:
     assert released["new"]["withheld"] == report.withheld
 
 
-def test_a_case_changes_with_what_it_is_about(tmp_path: Path) -> None:
-    """Another verdict of an expert, another setting or another encoder: another judgement."""
+def test_a_case_changes_with_what_it_is_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another verdict of an expert, another setting, another encoder or another court: another judgement."""
     project = a_ready_project(tmp_path, synthetic=2, size=24)
     rows = read_manifest(project.manifest)
     settings = few_trainings()
@@ -85,6 +86,8 @@ def test_a_case_changes_with_what_it_is_about(tmp_path: Path) -> None:
     [changed] = list_cases(read_manifest(project.manifest), settings, "tiles", (), ())
     assert changed.inputs != case.inputs
     assert first not in changed.releasable()["melanoma"]
+    monkeypatch.setattr("validation.lift.gathering.RULES", RULES + 1)
+    assert list_cases(read_manifest(project.manifest), settings, "tiles", (), ())[0].inputs != changed.inputs
 
 
 def test_subgroups_are_those_of_the_gap_table(tmp_path: Path) -> None:
