@@ -19,8 +19,8 @@ from curation.errors import SourceError
 from curation.expanding import as_folders, expand, fetch_remote, now, settle_other
 from curation.gather import Gathered, Work, gather
 from curation.idle import nothing_changed
-from curation.intake import INTAKE, images_held, read_intake, settle_owners, write_intake, write_quarantine
-from curation.manifest import read_manifest, write_manifest
+from curation.intake import INTAKE, REMEDY, images_held, read_intake, settle_owners, write_intake, write_quarantine
+from curation.manifest import read_manifest, read_parquet, write_manifest
 from curation.matching import FILE
 from curation.merge import carry_over, find_conflicts, mark_conflicts, pack
 from curation.plan import Reader, find_files, open_reader, regular_files, with_participants
@@ -97,7 +97,7 @@ def _ingest(sources: tuple[SourceSettings, ...], work: Work) -> IngestReport:
     missing = fetch_remote(project, sources, work.secret, work.progress)
     found, usable_ids = pl.concat([find_files(readers), missing]), _usable_ids(before, project)
     if project.manifest.exists() and nothing_changed(found, project.intake, with_participants(readers, found), usable_ids, _givers(before)):
-        table = pl.read_parquet(project.intake, columns=["outcome", "code"])
+        table = read_parquet(project.intake, REMEDY, ["outcome", "code"])
         return _report(table, before, before, table.height, time.monotonic() - started)
     intake = read_intake(project.intake)
     found = expand(found, intake, readers, work.executor, work.unpacked, work.progress)

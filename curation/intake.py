@@ -7,8 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from curation.errors import IntegrityError
-from curation.manifest import write_bytes
+from curation.manifest import read_parquet, write_bytes
 
 INTAKE = pl.Schema(
     {
@@ -28,18 +27,17 @@ INTAKE = pl.Schema(
         "seen_at": pl.String(),  # when the outcome was decided, UTC
     }
 )
+REMEDY = "delete it, and the next run reads every file again"
+"""For a damaged table."""
 SAME_IMAGE = "SAME_IMAGE"
 """Code of a file whose pixels came in from an earlier file; it takes over when that file disappears."""
 
 
 def read_intake(path: Path) -> pl.DataFrame:
-    """Return the table at `path`; one without rows when there is none or it was written by another version."""
+    """Return the table at `path`; one without rows when there is none or it was written by another version. Raise `IntegrityError` when it is damaged."""
     if not path.exists():
         return pl.DataFrame(schema=INTAKE)
-    try:
-        rows = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise IntegrityError(path, "cannot be read as Parquet; delete it, and the next run reads every file again") from error
+    rows = read_parquet(path, REMEDY)
     return rows if rows.schema == INTAKE else pl.DataFrame(schema=INTAKE)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import polars as pl
 
 from curation.errors import IntegrityError
 from curation.records import SCHEMA, upgraded
+
+DAMAGED = "restore it from a backup, or move it away and run `curaloop ingest`, which knows the real images only"
 
 
 def empty_manifest() -> pl.DataFrame:
@@ -28,13 +31,19 @@ def read_manifest(path: Path) -> pl.DataFrame:
     Raises:
         IntegrityError: the file is not a manifest, or its columns are not those of `SCHEMA`.
     """
-    if not path.exists():
-        return empty_manifest()
+    return check_columns(read_parquet(path, DAMAGED), path) if path.exists() else empty_manifest()
+
+
+def read_parquet(path: Path, remedy: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Return a table, or some columns of it.
+
+    Raises:
+        IntegrityError: it is damaged, with the remedy; Polars panics over some damages.
+    """
     try:
-        rows = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise IntegrityError(path, f"cannot be read as Parquet: {error}") from error
-    return check_columns(rows, path)
+        return pl.read_parquet(path, columns=list(columns) if columns else None)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        raise IntegrityError(path, f"cannot be read as Parquet; {remedy}") from error
 
 
 def check_columns(rows: pl.DataFrame, path: Path) -> pl.DataFrame:

@@ -154,7 +154,7 @@ def show_release(report: ReleaseReport, announced: str) -> None:
 def _show_withheld(report: ReleaseReport) -> None:
     """Print which accepted synthetic images stayed out, and why."""
     for reason, number in report.withheld.items():
-        out().print(f"[yellow]         {number:,} synthetic images stay out: {escape(reason)}[/]", soft_wrap=True)
+        out().print(f"[yellow]         {number:,} synthetic {'images stay' if number > 1 else 'image stays'} out: {escape(reason)}[/]", soft_wrap=True)
 
 
 def show_finetune(report: FinetuneReport) -> None:

@@ -101,9 +101,12 @@ def count_labels(rows: pl.DataFrame) -> tuple[LabelCount, ...]:
 def _count_quarantine(intake: Path) -> dict[str, int]:
     import polars as pl
 
+    from curation.intake import REMEDY
+    from curation.manifest import read_parquet
+
     if not intake.exists():
         return {}
-    counted = pl.read_parquet(intake, columns=["outcome", "code"]).filter(pl.col("outcome") == "quarantined").group_by("code").len().sort("code")
+    counted = read_parquet(intake, REMEDY, ["outcome", "code"]).filter(pl.col("outcome") == "quarantined").group_by("code").len().sort("code")
     return dict(counted.iter_rows())
 
 

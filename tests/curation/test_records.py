@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from pydantic import ValidationError
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 from curation.errors import IntegrityError
 from curation.manifest import empty_manifest, query, read_manifest, write_bytes, write_manifest
 from curation.records import ADDED, COLUMNS, SCHEMA, ImageRecord, column_table, to_frame
-from tests.builders import a_record
+from tests.builders import a_manifest, a_record
 
 
 def test_every_column_is_described_and_has_a_unit_in_its_name() -> None:
@@ -73,3 +74,20 @@ def test_a_manifest_of_the_version_before_is_read(tmp_path: Path) -> None:
     old.with_columns(label_map_id=pl.lit("f" * 32)).write_parquet(path)
     with pytest.raises(IntegrityError, match="label_map_id"):
         read_manifest(path)
+
+
+def test_a_damaged_manifest_is_named_whatever_the_damage(tmp_path: Path) -> None:
+    """Cut off anywhere, or with a few wrong bytes: it is read, or named with a remedy, though Polars panics over some."""
+    path, refused = tmp_path / "manifest.parquet", 0
+    write_manifest(a_manifest(4), path)
+    whole = path.read_bytes()
+    for seed in range(60):
+        random, damaged = np.random.default_rng(seed), bytearray(whole)
+        for place in random.integers(4, len(whole), 8):
+            damaged[place] ^= 0xFF
+        path.write_bytes(damaged[: random.integers(len(whole))] if seed % 3 == 0 else damaged)
+        try:
+            read_manifest(path)
+        except IntegrityError as error:
+            refused += "manifest.parquet" in str(error)
+    assert refused > 30
