@@ -42,7 +42,7 @@ def simulate_review(features: Floats, labels: Names, cut: Cut, drawn: Floats, wa
         probe = make_pipeline(
             StandardScaler(), PCA(count, svd_solver="covariance_eigh"), LogisticRegression(C=0.01, class_weight="balanced", max_iter=1000, tol=1e-3)
         )
-        probe.fit(features[remembered], labels[remembered])
+        probe.fit(features[remembered].astype(np.float64), labels[remembered])
         right = probe.predict(drawn) == np.asarray(wanted)
         accepted &= right ^ (random.random(len(drawn)) < error)
     return accepted

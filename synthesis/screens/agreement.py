@@ -86,7 +86,7 @@ def _fit(features: Floats, labels: npt.NDArray[np.str_]) -> Any:
     parts = max(1, min(COMPONENTS, features.shape[1], distinct - 1))
     solver = "covariance_eigh" if len(features) > features.shape[1] else "full"
     regression = LogisticRegression(C=0.01, class_weight="balanced", max_iter=2000)
-    return make_pipeline(StandardScaler(), PCA(parts, svd_solver=solver), regression).fit(features, labels)
+    return make_pipeline(StandardScaler(), PCA(parts, svd_solver=solver), regression).fit(features.astype(np.float64), labels)
 
 
 @dataclass(frozen=True)

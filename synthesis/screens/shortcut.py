@@ -62,10 +62,11 @@ def tell_apart(
     groups, is_made = np.array([*real_groups, *made]), np.repeat([False, True], [len(real), len(synthetic)])
     if min(len(set(real_groups)), len(set(made))) < LEAST_GROUPS:
         return None
-    return auc_of(_held_out_scores(np.concatenate([real, synthetic]), is_made, groups, seed), is_made, groups, seed, draws)
+    features = np.concatenate([real, synthetic]).astype(np.float64)  # in float32 the regression sometimes stops before it is done
+    return auc_of(_held_out_scores(features, is_made, groups, seed), is_made, groups, seed, draws)
 
 
-def _held_out_scores(features: Floats, is_made: npt.NDArray[np.bool_], groups: npt.NDArray[np.str_], seed: int) -> Scores:
+def _held_out_scores(features: npt.NDArray[np.float64], is_made: npt.NDArray[np.bool_], groups: npt.NDArray[np.str_], seed: int) -> Scores:
     """Return each image's log odds of being synthetic from a probe that saw nothing of its group; 0 where a fold left one kind only."""
     from sklearn.decomposition import PCA
     from sklearn.linear_model import LogisticRegression

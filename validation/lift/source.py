@@ -66,7 +66,7 @@ def _score_out_of_fold(features: Floats32, is_synthetic: Flags, groups: Names, s
 
     score = np.zeros(len(features), np.float32)
     for kept, held in StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed).split(features, is_synthetic, groups):
-        model = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000, tol=1e-3).fit(features[kept], is_synthetic[kept])
+        model = LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=1000, tol=1e-3).fit(features[kept].astype(np.float64), is_synthetic[kept])
         score[held] = model.decision_function(features[held])
     return score
 
