@@ -137,7 +137,11 @@ def _wait(studio: RunningStudio, port: int, log: Path) -> None:
         if not server.is_running() or server.status() == psutil.STATUS_ZOMBIE:
             reason = f"stopped while starting; see {log}"
             break
-        if _answers(studio) and _listens(studio.pid, port):
+        ports = _ports_of(studio.pid)
+        if ports and port not in ports:
+            reason = f"somebody took the port while it was starting; see {log}"
+            break
+        if port in ports and _answers(studio):
             return
         time.sleep(0.5)
     stop(studio.pid)
@@ -156,16 +160,16 @@ def _answers(studio: RunningStudio) -> bool:
         return False
 
 
-def _listens(pid: int, port: int) -> bool:
-    """Say whether the process or one of its children is the one that listens on the port."""
+def _ports_of(pid: int) -> set[int]:
+    """Return the ports on which the process and its children listen; where its own is taken, Label Studio silently takes the next."""
     import psutil
 
     try:
         family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
         sockets = [each for member in family for each in member.net_connections(kind="tcp")]
     except psutil.Error:
-        return False
-    return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in sockets)
+        return set()
+    return {each.laddr.port for each in sockets if each.status == psutil.CONN_LISTEN}
 
 
 def stop(pid: int, patience_s: float = 15.0) -> bool:

@@ -128,11 +128,20 @@ def start_services(project: Project, settings: Settings, wants_label_studio: boo
 
 
 def _start_studio(project: Project, folder: Path) -> RunningStudio:
+    """Return Label Studio when it answers; when somebody takes its port before it does, on any other port."""
     from flows.label_studio import start_label_studio
     from flows.prefect_server import free_port
 
-    log = folder / "logs" / "label-studio.log"
-    return start_label_studio(label_studio_environment(), folder / "label-studio", project.review, free_port(LABEL_STUDIO_PORT), log)
+    def start(port: int) -> RunningStudio:
+        return start_label_studio(label_studio_environment(), folder / "label-studio", project.review, port, folder / "logs" / "label-studio.log")
+
+    port = free_port(LABEL_STUDIO_PORT)
+    try:
+        return start(port)
+    except ServiceError:
+        if free_port(port) == port:
+            raise
+    return start(free_port(0))
 
 
 def stop_services(project: Project) -> tuple[str, ...]:

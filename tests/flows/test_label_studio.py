@@ -7,6 +7,8 @@ import re
 import socket
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -15,7 +17,7 @@ import pytest
 
 from curation.errors import ServiceError, UsageError
 from flows.label_studio import start_label_studio, stop
-from tests.services import ROOT, TestStudio
+from tests.services import ROOT, TestStudio, free_ports
 from validation.review.studio import Studio
 
 
@@ -39,6 +41,24 @@ def test_a_taken_port_is_an_error_and_not_another_port(label_studio: TestStudio,
     """Label Studio itself would silently move on."""
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ServiceError, match="taken"):
         start_label_studio(ROOT / ".venv-label-studio", tmp_path / "base", tmp_path / "files", taken.getsockname()[1], tmp_path / "log")
+
+
+@pytest.mark.service
+def test_a_port_that_somebody_takes_meanwhile_is_told_at_once(label_studio: TestStudio, tmp_path: Path) -> None:
+    """Its log exists when it has been started, and it needs seconds to the point where it takes its port; it is stopped, and nobody waits for minutes."""
+    log, [port] = tmp_path / "log", free_ports(1)
+
+    def take() -> socket.socket:
+        while not log.exists():
+            time.sleep(0.01)
+        return socket.create_server(("127.0.0.1", port))
+
+    with ThreadPoolExecutor(1) as threads:
+        taken = threads.submit(take)
+        with pytest.raises(ServiceError, match="somebody took the port"):
+            start_label_studio(ROOT / ".venv-label-studio", tmp_path / "base", tmp_path / "files", port, log)
+        taken.result().close()
+    assert not [each for each in psutil.process_iter(["cmdline"]) if str(port) in (each.info["cmdline"] or [])]
 
 
 @pytest.mark.service
